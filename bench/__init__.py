@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. Measured and printed beside the bars, never asserted."""

@@ -1,0 +1,5 @@
+"""``python -m darkroom.cli``."""
+
+from darkroom.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Where the emulated AWS runs: the embedded engine, behind one small interface."""

@@ -1,0 +1,218 @@
+"""The embedded engine: ministack behind our gateway, our Lambda runtime beside it, no Docker."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from darkroom.engine import ports, runtime_client
+from darkroom.engine.internal import EngineSocket
+from darkroom.engine.keys import Keys, create_user
+from darkroom.engine.layout import Layout, layout_of
+from darkroom.engine.parts import (
+    ACCOUNT,
+    Part,
+    client_environment,
+    engine_part,
+    gateway_part,
+    runtime_part,
+    sync_part,
+)
+from darkroom.engine.supervision import PartStatus, Supervisor
+from darkroom.engine.venvs import Venv, ensure, runtime_of, template_runtime, venvs_of
+from darkroom.errors import EngineError, NotRunningError
+
+if TYPE_CHECKING:
+    import boto3
+
+    from darkroom.engine.base import Report
+    from darkroom.settings import Settings
+
+_READY_TIMEOUT_S = 30.0
+
+
+class EmbeddedEngine:
+    """See `darkroom.engine.base.Engine`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.layout: Layout = layout_of(settings)
+        self._supervisor = Supervisor(self.layout)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._settings.port}"
+
+    def is_running(self) -> bool:
+        return self._supervisor.is_running()
+
+    def start(self, report: Report) -> bool:
+        venvs = self._venvs(report)
+        if self._supervisor.is_running():
+            self._wait_ready()
+            return False
+        if not ports.is_free(self._settings.port):
+            raise EngineError(
+                f"Port {self._settings.port} is taken by {ports.holder(self._settings.port)}.",
+                hint="Stop it, or choose another port: DARKROOM_PORT=4567 make up.",
+            )
+        self._create_folders()
+        keys = Keys.read(self.layout.instance) or self._first_start(venvs[0], report)
+        self._supervisor.write(self._parts(keys, venvs))
+        report("starting the engine")
+        self._supervisor.start()
+        self._wait_ready()
+        return True
+
+    def start_sync(self) -> None:
+        self._settings.inbox.mkdir(parents=True, exist_ok=True)
+        self._supervisor.start_part("sync")
+
+    def stop(self) -> bool:
+        ran = self._supervisor.is_running()
+        self._supervisor.stop()
+        return ran
+
+    def erase(self) -> None:
+        shutil.rmtree(self.layout.home, ignore_errors=False)
+
+    def statuses(self) -> list[PartStatus]:
+        return self._supervisor.statuses()
+
+    def runtime_status(self) -> dict[str, Any]:
+        """What the Lambda runtime says of itself; empty when it does not answer."""
+        return runtime_client.status(self.layout.runtime_socket)
+
+    def refresh_functions(self) -> None:
+        """Let the runtime see a deployment at once."""
+        runtime_client.refresh(self.layout.runtime_socket)
+
+    def warnings(self) -> list[str]:
+        """What differs from AWS on this machine and can be mended."""
+        return self._interpreter_warning()
+
+    def environment(self) -> dict[str, str]:
+        return client_environment(self._settings, self.layout)
+
+    def session(self) -> boto3.Session:
+        from darkroom.engine.session import LocalSession
+
+        keys = Keys.read(self.layout.instance)
+        if keys is None:
+            raise NotRunningError("This environment has no keys yet.", hint="Run `make up` first.")
+        return LocalSession(
+            endpoint=self.endpoint,
+            region=self._settings.region,
+            access_key_id=keys.access_key_id,
+            secret_access_key=keys.secret_access_key,
+        )
+
+    def bucket(self) -> str:
+        """The name that the template gives its bucket."""
+        return f"{self._settings.stack}-{ACCOUNT}"
+
+    def _venvs(self, report: Report) -> tuple[Venv, Venv]:
+        venvs = venvs_of(
+            self._settings.project,
+            template=self._settings.project / "template.yaml",
+            functions_python=self._settings.functions_python,
+        )
+        ensure(venvs, report)
+        return venvs
+
+    def _interpreter_warning(self) -> list[str]:
+        wanted = template_runtime(self._settings.project / "template.yaml")
+        found = runtime_of(self._settings.project / ".venv-functions" / "bin" / "python")
+        if found == wanted:
+            return []
+        mend = f"Install {wanted} and run `make up` again, or name one with DARKROOM_FUNCTIONS_PYTHON."
+        return [f"functions run on {found} here, the template says {wanted}. {mend}"]
+
+    def _parts(self, keys: Keys, venvs: tuple[Venv, Venv]) -> list[Part]:
+        return [
+            engine_part(self._settings, self.layout, keys, venvs[0]),
+            gateway_part(self._settings, self.layout),
+            runtime_part(self._settings, self.layout, keys, venvs[1]),
+            sync_part(self._settings, self.layout, self.bucket()),
+        ]
+
+    def _create_folders(self) -> None:
+        try:
+            self.layout.create()
+        except OSError as error:
+            raise EngineError(
+                f"The state folder {self.layout.home} cannot be written: {error.strerror}.",
+                hint="Choose another with DARKROOM_HOME, or mend its permissions.",
+            ) from None
+
+    def _first_start(self, venv: Venv, report: Report) -> Keys:
+        """Make this environment's keys: a short run of the engine alone, saved by its clean stop."""
+        report("making keys for this environment")
+        keys = Keys.new()
+        part = engine_part(self._settings, self.layout, keys, venv)
+        log_path = self.layout.logs / "engine.log"
+        with log_path.open("ab") as log:
+            process = subprocess.Popen(
+                part.command,
+                cwd=self.layout.run,
+                env=dict(part.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                engine = EngineSocket(
+                    self.layout.engine_socket, root_key=keys.root_key, region=self._settings.region
+                )
+                while not engine.is_ready():
+                    if process.poll() is not None:
+                        raise EngineError(f"The engine does not start; see {log_path}.")
+                    time.sleep(0.02)
+                user = create_user(engine)
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+        self.layout.engine_socket.unlink(missing_ok=True)
+        keys = Keys(keys.root_key, keys.token, user["AccessKeyId"], user["SecretAccessKey"])
+        keys.write_credentials(self.layout.credentials)
+        keys.write(self.layout.instance)
+        return keys
+
+    def _wait_ready(self) -> None:
+        """Return when the gateway, the engine and the runtime answer.
+
+        Raises:
+            EngineError: one of them does not within the time; its log is named.
+        """
+        keys = Keys.read(self.layout.instance)
+        if keys is None:
+            raise EngineError(f"{self.layout.instance} is missing.", hint="Run `darkroom reset`, then `up`.")
+        engine = EngineSocket(self.layout.engine_socket, root_key=keys.root_key, region=self._settings.region)
+        checks = {
+            "engine": engine.is_ready,
+            "gateway": self._gateway_answers,
+            "runtime": self.layout.runtime_socket.exists,
+        }
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        for name, ready in checks.items():
+            while not ready():
+                if time.monotonic() > deadline:
+                    raise EngineError(
+                        f"The {name} is not ready after {_READY_TIMEOUT_S:.0f} s.",
+                        hint=f"See {self.layout.logs / name}.log, or `darkroom logs {name}`.",
+                    )
+                time.sleep(0.02)
+
+    def _gateway_answers(self) -> bool:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({})
+        )  # a proxy of the shell is not for us
+        try:
+            with opener.open(f"{self.endpoint}/_darkroom/health", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False

@@ -1,0 +1,92 @@
+"""Runs the gateway in the foreground until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from darkroom.engine.gateway.app import Gateway
+from darkroom.engine.gateway.guard import Guard
+from darkroom.engine.gateway.keyring import Keyring
+from darkroom.engine.gateway.objects import EngineObjects
+from darkroom.engine.gateway.permissions import Permissions
+from darkroom.engine.gateway.sigv4 import Secret
+from darkroom.engine.gateway.upstream import Upstream
+from darkroom.engine.internal import EngineSocket
+from darkroom.engine.keys import USER, Keys
+from darkroom.engine.layout import Layout
+from darkroom.engine.parts import ACCOUNT, credentials_path, events_path
+from darkroom.rekognition import Rekognition
+
+_MAX_LINE_BYTES = 16_384
+"""Longest request line or header field: a presigned URL with a session token has about 2 KB."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m darkroom.engine.gateway")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--engine-socket", type=Path, required=True)
+    parser.add_argument("--runtime-socket", type=Path, required=True)
+    parser.add_argument("--fixtures", type=Path, required=True)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    return asyncio.run(_serve(options))
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    layout = Layout(home=options.home, run=Path.cwd())
+    keys = Keys.read(layout.instance)
+    if keys is None:
+        print(f"{layout.instance} is missing; `darkroom up` makes it.", file=sys.stderr)  # noqa: T201
+        return 1
+    keyring = Keyring(layout.keyring)
+    if keys.access_key_id not in keyring:
+        keyring.add(
+            keys.access_key_id, Secret(keys.secret_access_key, "", f"arn:aws:iam::{ACCOUNT}:user/{USER}")
+        )
+    objects = EngineObjects(options.engine_socket, root_key=keys.root_key, region=options.region)
+    gateway = Gateway(
+        guard=Guard.for_port(options.port),
+        engine=Upstream(options.engine_socket),
+        runtime=Upstream(options.runtime_socket),
+        rekognition=Rekognition(fixtures=options.fixtures, source=objects),
+        keyring=keyring,
+        permissions=Permissions(
+            EngineSocket(options.engine_socket, root_key=keys.root_key, region=options.region)
+        ),
+        events_path=events_path(keys),
+        credentials_path=credentials_path(keys),
+        root_key=keys.root_key,
+        account=ACCOUNT,
+        region=options.region,
+    )
+    server = web.Server(gateway.handle, max_line_size=_MAX_LINE_BYTES, max_field_size=_MAX_LINE_BYTES)
+    runner = web.ServerRunner(server, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", options.port, backlog=1024).start()
+        await stop.wait()
+    except OSError as error:
+        print(f"127.0.0.1:{options.port} cannot be bound: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        await runner.cleanup()
+        for part in (gateway.engine, gateway.runtime, objects):
+            await part.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

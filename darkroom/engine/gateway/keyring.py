@@ -1,0 +1,81 @@
+"""The keys whose signatures the gateway can check.
+
+The engine hands keys out and tells nobody their secrets again, so the gateway notes them as they pass: role
+sessions from AssumeRole, new user keys from CreateAccessKey. They are kept in a private file, because the engine
+and its clients may outlive the gateway.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+from xml.etree.ElementTree import ParseError
+
+from defusedxml.ElementTree import fromstring
+
+from darkroom.engine.gateway.sigv4 import Secret
+from darkroom.engine.keys import write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HANDING_OUT = (b"Action=AssumeRole", b"Action=CreateAccessKey")
+
+
+class Keyring(Mapping[str, Secret]):
+    """Known keys by their access key id; a mapping that grows by what it `learn`s."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._secrets: dict[str, Secret] = {}
+        if path.exists():
+            stored = json.loads(path.read_text())
+            self._secrets = {key: Secret(**fields) for key, fields in stored.items()}
+
+    def __getitem__(self, key: str) -> Secret:
+        return self._secrets[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._secrets)
+
+    def __len__(self) -> int:
+        return len(self._secrets)
+
+    def add(self, key: str, secret: Secret) -> None:
+        """Know a key, and forget those that have expired."""
+        now = time.time()
+        kept = {
+            known: value for known, value in self._secrets.items() if not value.expires or value.expires > now
+        }
+        self._secrets = {**kept, key: secret}
+        write_private(self._path, json.dumps({name: asdict(value) for name, value in self._secrets.items()}))
+
+    @staticmethod
+    def hands_out(body: bytes) -> bool:
+        """Whether a query request asks for keys, so that its answer is worth reading."""
+        return any(action in body for action in _HANDING_OUT)
+
+    def learn(self, *, request: bytes, answer: bytes, account: str) -> None:
+        """Note the keys in the answer to AssumeRole or CreateAccessKey; other answers are passed over."""
+        try:
+            root = fromstring(answer)
+        except ParseError:
+            return
+
+        def text(name: str) -> str:
+            return root.findtext(f".//{{*}}{name}") or ""
+
+        key, secret = text("AccessKeyId"), text("SecretAccessKey")
+        if not key or not secret:
+            return
+        parameters = parse_qs(request.decode("ascii", "replace"))
+        if "RoleArn" in parameters:
+            expires = datetime.fromisoformat(text("Expiration")).timestamp()
+            self.add(key, Secret(secret, text("SessionToken"), parameters["RoleArn"][0], expires))
+        elif user := text("UserName"):
+            self.add(key, Secret(secret, "", f"arn:aws:iam::{account}:user/{user}"))

@@ -1,0 +1,30 @@
+"""Asking the Lambda runtime how it does, over its Unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import TYPE_CHECKING, Any
+
+from darkroom.engine.unix_http import exchange
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def status(socket: Path) -> dict[str, Any]:
+    """What the runtime says of its queue, workers and functions; empty when it does not answer."""
+    try:
+        code, body = exchange(socket, "GET", "/status")
+        answer: dict[str, Any] = json.loads(body) if code == http.HTTPStatus.OK else {}
+    except (OSError, ValueError, http.client.HTTPException):
+        return {}
+    return answer
+
+
+def refresh(socket: Path) -> None:
+    """Let it read the functions' configuration anew; it does so by itself a second later."""
+    try:
+        exchange(socket, "POST", "/refresh")
+    except (OSError, http.client.HTTPException):
+        return  # it is restarting, and reads everything anew then

@@ -1,0 +1,104 @@
+"""Deploying the template to the local engine, with the local parameters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from darkroom.errors import NotRunningError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import boto3
+
+    from darkroom.settings import Settings
+    from darkroom.stack import StackEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The stack after a deployment."""
+
+    bucket: str
+    table: str
+    changes: tuple[str, ...]
+    """What was done, a sentence each; empty when nothing had changed."""
+
+
+class LocalDeployment:
+    """template.yaml with the parameters of environments/local.toml and those that the user set for now."""
+
+    def __init__(self, settings: Settings, overrides: Sequence[str] = ()) -> None:
+        self._settings = settings
+        self._overrides = _parsed(overrides)
+
+    def parameters(self) -> Mapping[str, str]:
+        """What differs from the template's defaults.
+
+        Raises:
+            UsageError: the environment file cannot be read.
+        """
+        from darkroom.stack import load_environment
+
+        environment = load_environment(self._settings.project / "environments" / "local.toml")
+        return {**environment.parameters, **self._overrides}
+
+    def deploy(self, session: boto3.Session, report: Callable[[str], None]) -> Deployed:
+        """Make the local stack what template, parameters and code say.
+
+        Raises:
+            UsageError: a parameter is unknown or has a value that the template does not allow.
+            DeployError: CloudFormation refused; resource and reason are named.
+        """
+        from darkroom.stack import Leftovers, StackOutputs, Template, deploy
+
+        def tell(event: StackEvent) -> None:
+            report(f"deploying: {event.logical_id} {event.status}")
+
+        settings = self._settings
+        report("checking the stack")
+        deployment = deploy(
+            session,
+            stack_name=settings.stack,
+            template=Template.parse((settings.project / "template.yaml").read_text(), name="template.yaml"),
+            parameters=self.parameters(),
+            code_root=settings.project / "lambda",
+            artefact_bucket=f"{settings.stack}-artefacts",
+            # objects outlive a crash of the engine that its tables do not: the new stack takes them in
+            leftovers=Leftovers.ADOPT,
+            on_event=tell,
+        )
+        outputs = StackOutputs.from_mapping(deployment.outputs)
+        return Deployed(outputs.bucket, outputs.table, deployment.actions)
+
+
+def remember(deployed: Deployed, path: Path) -> None:
+    """Note the names of the stack, so that commands need not ask CloudFormation for them."""
+    path.write_text(json.dumps({"bucket": deployed.bucket, "table": deployed.table}) + "\n")
+
+
+def remembered(path: Path) -> Deployed:
+    """The names noted by the last `up`.
+
+    Raises:
+        NotRunningError: there was none.
+    """
+    try:
+        return Deployed(**json.loads(path.read_text()), changes=())
+    except FileNotFoundError:
+        raise NotRunningError("No stack was deployed yet.", hint="Run `make up`.") from None
+
+
+def _parsed(overrides: Sequence[str]) -> dict[str, str]:
+    parsed: dict[str, str] = {}
+    for override in overrides:
+        name, separator, value = override.partition("=")
+        if not separator or not name:
+            raise UsageError(
+                f"--set {override} is not NAME=VALUE.", hint="For example: --set MinConfidence=60"
+            )
+        parsed[name] = value
+    return parsed

@@ -1,0 +1,148 @@
+"""Looking through fixtures and recordings before somebody meets their mistakes in a test.
+
+Errors make a file unusable; remarks are what a real answer would not look like, or what was probably not meant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from darkroom.rekognition.errors import FixtureError, ServiceError
+from darkroom.rekognition.fixtures import Fixture, listing, read_fixture
+from darkroom.rekognition.images import inspect
+from darkroom.rekognition.model import service_model
+from darkroom.rekognition.parameters import fingerprint
+from darkroom.rekognition.validation import answer_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
+
+
+class Severity(Enum):
+    """Whether a file can be used."""
+
+    ERROR = "error"
+    REMARK = "remark"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence about one file."""
+
+    path: Path
+    severity: Severity
+    sentence: str
+
+
+def lint(fixtures: Path, images: Path | None = None) -> list[Finding]:
+    """Check a fixtures folder (`authored/` and `recorded/`).
+
+    Args:
+        fixtures: the folder.
+        images: the pictures, if they are at hand: names, hashes and sizes are compared with them.
+    """
+    found: list[Finding] = []
+    usable: list[Fixture] = []
+    authored = fixtures / "authored"
+    if not authored.is_dir():
+        found.append(
+            Finding(authored, Severity.REMARK, "there is no such folder, so no picture has a fixture")
+        )
+    for path, _stamp in listing(authored):
+        try:
+            fixture = read_fixture(path)
+        except FixtureError as error:
+            found.extend(Finding(path, Severity.ERROR, problem) for problem in error.problems)
+            continue
+        usable.append(fixture)
+        found.extend(Finding(path, Severity.REMARK, remark) for remark in fixture.remarks)
+        found.extend(Finding(path, Severity.REMARK, remark) for remark in _label_remarks(fixture))
+    found.extend(_duplicates(usable))
+    if images is not None:
+        found.extend(_against_images(usable, images))
+    found.extend(_recordings(fixtures / "recorded"))
+    return found
+
+
+def _label_remarks(fixture: Fixture) -> Iterator[str]:
+    """What literal answers may break and completed ones never do."""
+    labels = fixture.answers["DetectLabels"].get("Labels", [])
+    confidences = {label["Name"]: label["Confidence"] for label in labels}
+    for label in labels:
+        for parent in label.get("Parents", ()):
+            name = parent["Name"]
+            if name not in confidences:
+                yield f"DetectLabels: {label['Name']}'s ancestor {name} is no label itself"
+            elif confidences[name] < label["Confidence"]:
+                yield f"DetectLabels: {name} is less sure than its descendant {label['Name']}"
+        if len(label.get("Categories", ())) != 1:
+            yield f"DetectLabels: {label['Name']} has not exactly one category"
+
+
+def _duplicates(fixtures: list[Fixture]) -> Iterator[Finding]:
+    first: dict[str, Fixture] = {}
+    for fixture in fixtures:
+        if not fixture.sha256:
+            continue
+        other = first.setdefault(fixture.sha256, fixture)
+        if other is not fixture:
+            sentence = f"describes the same picture as {other.path.name}, which is used"
+            yield Finding(fixture.path, Severity.ERROR, sentence)
+
+
+def _against_images(fixtures: list[Fixture], images: Path) -> Iterator[Finding]:
+    by_hash = {fixture.sha256: fixture for fixture in fixtures if fixture.sha256}
+    by_name = {fixture.image_name: fixture for fixture in fixtures if fixture.sha256}
+    for path in sorted(images.rglob("*")):
+        if path.suffix.lower() not in _IMAGE_SUFFIXES or not path.is_file():
+            continue
+        data = path.read_bytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        fixture = by_hash.get(sha256)
+        if fixture is None:
+            named = by_name.get(path.name)
+            if named:
+                sentence = f"{path} has other bytes: its SHA-256 is {sha256}"
+                yield Finding(named.path, Severity.REMARK, sentence)
+            else:
+                yield Finding(path, Severity.REMARK, "no fixture describes this picture")
+            continue
+        try:
+            size = inspect(data).upright_size
+        except ServiceError:
+            yield Finding(path, Severity.ERROR, "not a whole PNG or JPEG: the service refuses it")
+            continue
+        if fixture.size not in (None, size):
+            sentence = f"image.size should be {size[0]}x{size[1]}"
+            yield Finding(fixture.path, Severity.REMARK, sentence)
+
+
+def _recordings(folder: Path) -> Iterator[Finding]:
+    for path in sorted(folder.glob("*/*/*/*.json")):
+        sentence = _recording_problem(path)
+        if sentence:
+            yield Finding(path, Severity.ERROR, sentence)
+
+
+def _recording_problem(path: Path) -> str:
+    key, operation = path.parent.name, path.parent.parent.parent.name
+    try:
+        document: dict[str, Any] = json.loads(path.read_bytes())
+        parameters, response = dict(document["parameters"]), dict(document["response"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"not a recording: {error!r}"
+    model = service_model().operations.get(operation)
+    if model is None:
+        return f"{operation} is not an operation that is served here"
+    if path.parent.parent.name != key[:2]:
+        return f"lies in {path.parent.parent.name}, not in {key[:2]}"
+    if path.stem != fingerprint(parameters):
+        return f"its parameters belong to {fingerprint(parameters)}.json"
+    return "; ".join(answer_problems(model.output, response, operation))

@@ -1,0 +1,75 @@
+"""What a user can set, from the environment, validated once.
+
+Every setting is an environment variable ``DARKROOM_<NAME>``; the Makefile passes its own variables on under
+these names. Paths are taken relative to the folder the command runs in; defaults lie in the project.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from darkroom.errors import UsageError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: the environment belongs to a project, not to the machine."""
+
+
+class EngineName(StrEnum):
+    """Where the emulated AWS runs."""
+
+    EMBEDDED = "embedded"
+
+
+class Settings(BaseSettings):
+    """The settings of one local environment."""
+
+    model_config = SettingsConfigDict(env_prefix="DARKROOM_", frozen=True, extra="ignore")
+
+    engine: EngineName = EngineName.EMBEDDED
+    port: Annotated[int, Field(ge=1, le=65535)] = 4566
+    """TCP port of the AWS endpoint on 127.0.0.1."""
+    home: Path = PROJECT_ROOT / ".darkroom"
+    """State folder: keys, objects, tables, queue, logs."""
+    inbox: Path = PROJECT_ROOT / "inbox"
+    """The folder whose files reach ``uploads/``."""
+    project: Path = PROJECT_ROOT
+    """Where template.yaml, lambda/ and fixtures/ lie."""
+    stack: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,29}$")] = "darkroom"
+    """Name of the CloudFormation stack; bucket and function names begin with it."""
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
+    """How many function workers may run at once, over all functions."""
+    functions_python: Path | None = None
+    """Interpreter of the functions; by default the one that matches the template's Runtime, if there is one."""
+    mirror: bool = False
+    """Delete from ``uploads/`` what is deleted from the folder (only what the sync uploaded itself)."""
+
+    def absolute(self) -> Settings:
+        """The same settings with every path absolute, so that they hold in another working folder."""
+        paths = {
+            name: Path(getattr(self, name)).expanduser().absolute() for name in ("home", "inbox", "project")
+        }
+        return self.model_copy(update=paths)
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        UsageError: a variable has a value that cannot be used; it is named with what is allowed.
+    """
+    try:
+        return Settings().absolute()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "DARKROOM_" + str(first["loc"][0]).upper()
+        raise UsageError(
+            f"{name}={os.environ.get(name, '')!r} cannot be used: {first['msg']}.",
+            hint=f"Set {name} to a value that fits, or unset it for the default.",
+        ) from None

@@ -1,0 +1,54 @@
+"""The JSON file of an image: the record, whole, beside the pictures.
+
+`uploads/2026/cat.jpg` -> `metadata/2026/cat.jpg.json`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from pipeline.settings import METADATA_PREFIX
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from pipeline.records import Record
+
+_SUFFIX = ".json"
+_MAX_KEY_BYTES = 1024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+
+
+def metadata_key(key: str, *, trigger_prefix: str) -> str:
+    """Key of the JSON file of an image: the path below the trigger prefix, under `metadata/`.
+
+    A path so long that the result would pass S3's limit is cut and ends in a hash of the whole instead.
+    """
+    path = key.removeprefix(trigger_prefix)
+    name = f"{METADATA_PREFIX}{path}{_SUFFIX}"
+    if len(name.encode()) <= _MAX_KEY_BYTES:
+        return name
+    ending = "~" + hashlib.sha256(key.encode()).hexdigest()[:16] + _SUFFIX
+    room = _MAX_KEY_BYTES - len(METADATA_PREFIX) - len(ending)
+    return METADATA_PREFIX + path.encode()[:room].decode(errors="ignore") + ending
+
+
+def render(record: Record) -> bytes:
+    """The record as readable JSON. The same record gives the same bytes."""
+    return (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def write(s3: S3Client, record: Record, *, trigger_prefix: str) -> None:
+    """Put the JSON file of a record beside its image.
+
+    Raises:
+        ClientError: S3 refuses or cannot answer now.
+    """
+    s3.put_object(
+        Bucket=record["S3Bucket"],
+        Key=metadata_key(record["S3Key"], trigger_prefix=trigger_prefix),
+        Body=render(record),
+        ContentType="application/json",
+    )

@@ -1,0 +1,70 @@
+"""S3 events: which uploads they are about, and which of those are worth analysing.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools.utilities.data_classes.s3_event import S3Event
+
+from pipeline.settings import WRITTEN_PREFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One object that was created, as an event tells it.
+
+    `etag`, `version_id` and `sequencer` are None where the event does not say: an event made by hand names
+    only bucket and key, and a bucket without versions has no version id (S3 writes `null` for a suspended
+    one).
+    """
+
+    bucket: str
+    key: str
+    etag: str | None = None
+    version_id: str | None = None
+    sequencer: str | None = None
+
+
+def uploads_in(event: Mapping[str, Any], *, trigger_prefix: str) -> list[Upload]:
+    """The uploads of an event that are to be analysed, in the event's order.
+
+    Left out: what was not created (S3's test event, removals), folder markers (a key that ends in `/`), keys
+    outside the trigger prefix, and what the functions write themselves.
+    """
+    if "Records" not in event:
+        return []  # S3 sends {"Event": "s3:TestEvent"} when a notification is configured
+    uploads = [_upload(record) for record in S3Event(dict(event)).records if _is_creation(record)]
+    return [upload for upload in uploads if is_analysable(upload.key, trigger_prefix=trigger_prefix)]
+
+
+def is_analysable(key: str, *, trigger_prefix: str) -> bool:
+    """Whether an object of this key is an image to analyse, judged by its name alone."""
+    return key.startswith(trigger_prefix) and not key.endswith("/") and not key.startswith(WRITTEN_PREFIXES)
+
+
+def _is_creation(record: S3EventRecord) -> bool:
+    return record.event_source == "aws:s3" and record.event_name.startswith("ObjectCreated:")
+
+
+def _upload(record: S3EventRecord) -> Upload:
+    described = record["s3"]["object"]
+    version_id = described.get("versionId")
+    return Upload(
+        bucket=record.s3.bucket.name,
+        # S3 encodes keys like form values: `+` is a space, `%2B` a plus, and `%252F` the three characters
+        # `%2F`.
+        key=unquote_plus(record.s3.get_object.key),
+        etag=described.get("eTag") or None,
+        version_id=None if version_id in (None, "", "null") else version_id,
+        sequencer=described.get("sequencer") or None,
+    )

@@ -1,0 +1,123 @@
+"""The environment variables of the function, read once at start and checked together.
+
+| variable         | meaning                                                          | default         |
+|------------------|------------------------------------------------------------------|-----------------|
+| `AWS_REGION`     | set by Lambda                                                    | none            |
+| `TABLE_NAME`     | table of the image records                                       | none            |
+| `TRIGGER_PREFIX` | objects under it are analysed; empty: the whole bucket           | none            |
+| `MIN_CONFIDENCE` | percent, 0 to 100                                                | none            |
+| `MAX_LABELS`     | 1 to 1000                                                        | none            |
+| `ANALYZERS`      | what is recognised, separated by commas                          | `labels`        |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+METADATA_PREFIX = "metadata/"
+PREVIEW_PREFIX = "previews/"
+WRITTEN_PREFIXES = (METADATA_PREFIX, PREVIEW_PREFIX)
+"""What the functions write themselves, and therefore never analyse."""
+
+
+class Analyzer(StrEnum):
+    """What can be recognised in an image."""
+
+    LABELS = "labels"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The checked settings of the tagger."""
+
+    region: str
+    table_name: str
+    trigger_prefix: str
+    min_confidence: float
+    max_labels: int
+    analyzers: tuple[Analyzer, ...] = (Analyzer.LABELS,)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what decides an analysis: with another one, an image counts as not analysed."""
+        decisive = {
+            "analyzers": sorted(self.analyzers),
+            "min_confidence": self.min_confidence,
+            "max_labels": self.max_labels,
+        }
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read and check the variables.
+
+        Raises:
+            ConfigurationError: naming every variable that is missing or wrong, not only the first.
+        """
+        reader = _Reader(environment)
+        settings = cls(
+            region=reader.text("AWS_REGION"),
+            table_name=reader.text("TABLE_NAME"),
+            trigger_prefix=reader.prefix("TRIGGER_PREFIX"),
+            min_confidence=reader.number("MIN_CONFIDENCE", low=0, high=100),
+            max_labels=int(reader.number("MAX_LABELS", low=1, high=1000, whole=True)),
+            analyzers=reader.analyzers("ANALYZERS"),
+        )
+        if reader.problems:
+            raise ConfigurationError("The function is not configured: " + "; ".join(reader.problems) + ".")
+        return settings
+
+
+class _Reader:
+    """Reads variables and collects what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str:
+        value = self._environment.get(name, "").strip()
+        if not value:
+            self.problems.append(f"{name} is missing")
+        return value
+
+    def number(self, name: str, *, low: int, high: int, whole: bool = False) -> float:
+        value = self.text(name)
+        try:
+            number = float(int(value)) if whole else float(value)
+        except ValueError:
+            number = float("nan")
+        if low <= number <= high:
+            return number
+        if value:
+            kind = "a whole number" if whole else "a number"
+            self.problems.append(f"{name} must be {kind} from {low} to {high}, not {value!r}")
+        return float(low)
+
+    def prefix(self, name: str) -> str:
+        prefix = self._environment.get(name)
+        if prefix is None:
+            self.problems.append(f"{name} is missing (empty means the whole bucket)")
+            return ""
+        if prefix.startswith(WRITTEN_PREFIXES):
+            self.problems.append(f"{name} cannot be {prefix!r}, because the function writes there itself")
+        return prefix
+
+    def analyzers(self, name: str) -> tuple[Analyzer, ...]:
+        names = [part.strip() for part in self._environment.get(name, Analyzer.LABELS).split(",")]
+        known = {analyzer.value for analyzer in Analyzer}
+        wrong = [part for part in names if part not in known]
+        if wrong:
+            self.problems.append(
+                f"{name} may hold {', '.join(sorted(known))}, not {', '.join(map(repr, wrong))}"
+            )
+        return tuple(analyzer for analyzer in Analyzer if analyzer.value in names)

@@ -1,0 +1,154 @@
+"""The steps for one image, in an order that heals after a crash at any point.
+
+    1. GetObject (first bytes)   is it there, is it the one the event means, how large is the picture
+    2. UpdateItem                claim it; a duplicate or an older event ends here
+    3. DetectLabels              the only step that costs noticeable money
+    4. PutObject                 the JSON file
+    5. PutItem                   the record, in the claim's place; only this makes the image count as done
+
+A crash before step 5 leaves a claim; the next attempt does steps 1 to 5 again, so that a crashed attempt
+costs at most one call of Rekognition, and JSON file and record agree in the end.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline import documents, images, records, rekognition
+from pipeline.errors import ClaimLostError, ImageRefusedError, ObjectGoneError, ObjectReplacedError
+from pipeline.ordering import Claim, Verdict, iso_utc
+from pipeline.records import Record, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from types_boto3_rekognition import RekognitionClient
+    from types_boto3_s3 import S3Client
+
+    from pipeline.events import Upload
+    from pipeline.images import StoredImage
+    from pipeline.settings import Settings
+    from pipeline.store import Store
+
+
+class Outcome(StrEnum):
+    """What became of one upload."""
+
+    TAGGED = "tagged"
+    FAILED = "failed"
+    DUPLICATE = "duplicate"
+    OUTDATED = "outdated"
+    GONE = "gone"
+
+
+_NOTHING_TO_DO = {Verdict.DUPLICATE: Outcome.DUPLICATE, Verdict.OUTDATED: Outcome.OUTDATED}
+_EMPTY = ImageRefusedError("EmptyObject", "The file is empty (0 bytes), so there is nothing to recognise.")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one upload, and the record if one was written."""
+
+    outcome: Outcome
+    record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The two clocks: what time it is, and how long something takes."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    elapsed_s: Callable[[], float] = time.perf_counter
+
+
+@dataclass(frozen=True, slots=True)
+class Tagger:
+    """Analyses uploads, one at a time."""
+
+    s3: S3Client
+    rekognition: RekognitionClient
+    store: Store
+    settings: Settings
+    clock: Clock = Clock()
+
+    def tag(self, upload: Upload, *, owner: str, lease_ms: int) -> Result:
+        """Analyse one upload, unless that is done already or pointless by now.
+
+        Args:
+            upload: what the event says.
+            owner: request id of the invocation.
+            lease_ms: how long the invocation may still run.
+
+        Raises:
+            ImageBusyError, ClientError, BotoCoreError: it may succeed later; Lambda is to try again.
+        """
+        started_s = self.clock.elapsed_s()
+        try:
+            image = images.fetch(self.s3, upload)
+        except ObjectGoneError:
+            return Result(Outcome.GONE)
+        except ObjectReplacedError:
+            return Result(Outcome.OUTDATED)
+        claim = self.store.claim(image.key, image.position, owner=owner, lease_ms=lease_ms)
+        if isinstance(claim, Verdict):
+            return Result(_NOTHING_TO_DO[claim])
+        return self._keep_or_release(image, claim, started_s)
+
+    def _keep_or_release(self, image: StoredImage, claim: Claim, started_s: float) -> Result:
+        """Analyse and keep; whatever goes wrong, the claim does not stand in the way of the next attempt."""
+        try:
+            record = self._analyse(image, started_s)
+            documents.write(self.s3, record, trigger_prefix=self.settings.trigger_prefix)
+            self.store.finish(record, claim)
+        except ClaimLostError:
+            self._restore_document(image.key)
+            return Result(Outcome.OUTDATED)
+        except ObjectGoneError:
+            self.store.release(image.key, claim)
+            return Result(Outcome.GONE)
+        except BaseException as error:
+            self._release_after(error, image.key, claim)
+            raise
+        return Result(Outcome(record["Status"].lower()), record)
+
+    def _analyse(self, image: StoredImage, started_s: float) -> Record:
+        """The record of an image, whether Rekognition accepts it or not.
+
+        Raises:
+            ObjectGoneError: the object was deleted meanwhile.
+        """
+        try:
+            if image.size_bytes == 0:
+                raise _EMPTY  # the answer is known, and a call that can only fail is saved
+            findings = rekognition.analyse(self.rekognition, image, self.settings)
+        except ImageRefusedError as refusal:
+            if refusal.code == "InvalidS3ObjectException" and not images.exists(self.s3, image):
+                raise ObjectGoneError(f"{image.key} was deleted while it was analysed") from refusal
+            return records.failed(image, refusal, **self._common_fields(started_s))
+        return records.tagged(image, findings, **self._common_fields(started_s))
+
+    def _common_fields(self, started_s: float) -> dict[str, object]:
+        return {
+            "Settings": self.settings.fingerprint,
+            "TaggedAt": iso_utc(self.clock.now()),
+            "DurationMs": round((self.clock.elapsed_s() - started_s) * 1000),
+        }
+
+    def _restore_document(self, image_id: str) -> None:
+        """The file of the image may now be ours, which is the older one: write that of the current record."""
+        current = self.store.read(image_id)
+        if current is not None and current["Status"] != Status.DELETED:
+            documents.write(self.s3, current, trigger_prefix=self.settings.trigger_prefix)
+
+    def _release_after(self, error: BaseException, image_id: str, claim: Claim) -> None:
+        """Release a claim because of an error; that error is what the caller is told, not a second one."""
+        try:
+            self.store.release(image_id, claim)
+        except (ClientError, BotoCoreError) as second:
+            error.add_note(f"and the claim on {image_id} could not be released: {second}")

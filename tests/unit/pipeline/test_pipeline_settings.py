@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Analyzer, Settings
+
+GOOD = {
+    "AWS_REGION": "eu-west-1",
+    "TABLE_NAME": "ImageLabels",
+    "TRIGGER_PREFIX": "uploads/",
+    "MIN_CONFIDENCE": "75",
+    "MAX_LABELS": "50",
+}
+
+
+def test_settings_are_read_from_the_environment() -> None:
+    assert Settings.from_environment(GOOD) == Settings(
+        "eu-west-1", "ImageLabels", "uploads/", 75.0, 50, (Analyzer.LABELS,)
+    )
+
+
+def test_an_empty_prefix_means_the_whole_bucket() -> None:
+    assert Settings.from_environment(GOOD | {"TRIGGER_PREFIX": ""}).trigger_prefix == ""
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_missing_variable_is_named(name: str) -> None:
+    environment = {key: value for key, value in GOOD.items() if key != name}
+    with pytest.raises(ConfigurationError, match=f"{name} is missing"):
+        Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MIN_CONFIDENCE", "101"),
+        ("MIN_CONFIDENCE", "-1"),
+        ("MIN_CONFIDENCE", "much"),
+        ("MIN_CONFIDENCE", "nan"),
+        ("MAX_LABELS", "0"),
+        ("MAX_LABELS", "1001"),
+        ("MAX_LABELS", "2.5"),
+        ("TRIGGER_PREFIX", "metadata/"),
+        ("TRIGGER_PREFIX", "previews/x/"),
+        ("ANALYZERS", "labels,hats"),
+        ("ANALYZERS", ""),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        Settings.from_environment(GOOD | {name: value})
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment({"MIN_CONFIDENCE": "high"})
+    for name in ("AWS_REGION", "TABLE_NAME", "TRIGGER_PREFIX", "MIN_CONFIDENCE", "MAX_LABELS"):
+        assert name in str(caught.value)
+
+
+def test_only_what_decides_an_analysis_changes_the_fingerprint() -> None:
+    base = Settings.from_environment(GOOD)
+    assert (
+        Settings.from_environment(GOOD | {"TABLE_NAME": "Other", "AWS_REGION": "us-east-1"}).fingerprint
+        == base.fingerprint
+    )
+    assert Settings.from_environment(GOOD | {"MIN_CONFIDENCE": "80"}).fingerprint != base.fingerprint
+    assert Settings.from_environment(GOOD | {"MAX_LABELS": "10"}).fingerprint != base.fingerprint
+    assert Settings.from_environment(GOOD | {"MIN_CONFIDENCE": "75.0"}).fingerprint == base.fingerprint

@@ -1,0 +1,196 @@
+"""A small AWS in the process: moto's S3 and DynamoDB, and a Rekognition whose answers a test writes.
+
+Every client is a real boto3 client, so that requests and answers pass botocore's own model of the services.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote_plus
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from PIL import Image
+
+from pipeline.events import Upload
+from pipeline.settings import Settings
+from pipeline.store import Store
+from pipeline.tagging import Result, Tagger
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_rekognition import RekognitionClient
+    from types_boto3_s3 import S3Client
+
+BUCKET = "darkroom-123456789012"
+TABLE = "ImageLabels"
+REGION = "us-east-1"
+SESSION = boto3.Session("AKIDEXAMPLE", "example", region_name=REGION)
+"""One for all tests, because it keeps the services' models that every client needs."""
+ONCE = Config(retries={"total_max_attempts": 1})
+SETTINGS = Settings(REGION, TABLE, "uploads/", min_confidence=75.0, max_labels=50)
+LEASE_MS = 30_000
+
+CAT = {
+    "Labels": [
+        {
+            "Name": "Cat",
+            "Confidence": 98.76543426513672,
+            "Instances": [
+                {"Confidence": 91.5, "BoundingBox": {"Left": 0.1, "Top": 0.2, "Width": 0.5, "Height": 0.25}}
+            ],
+            "Parents": [{"Name": "Animal"}, {"Name": "Mammal"}],
+            "Aliases": [],
+            "Categories": [{"Name": "Animals and Pets"}],
+        },
+        {"Name": "Animal", "Confidence": 99.0, "Instances": [], "Parents": [], "Categories": []},
+    ],
+    "LabelModelVersion": "3.0",
+}
+
+
+class PowerCutError(BaseException):
+    """The process dies: nothing that follows is run, no clean-up either."""
+
+
+def png(width: int = 120, height: int = 90, colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class _Raw(io.BytesIO):
+    def stream(self, **_: Any) -> Any:
+        yield self.read()
+
+
+@dataclass
+class FakeRekognition:
+    """Answers of a test for DetectLabels: a body, an error code, or a function that returns either."""
+
+    answer: Any = field(default_factory=lambda: CAT)
+    headers: dict[str, str] = field(default_factory=dict)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def client(self) -> RekognitionClient:
+        client = SESSION.client("rekognition", config=ONCE)
+        events: Any = client.meta.events  # whose stubs know no handler that answers
+        events.register("before-send.rekognition.DetectLabels", self._send)
+        return client
+
+    def _send(self, request: Any, **_: Any) -> AWSResponse:
+        self.requests.append(json.loads(request.body))
+        answer = self.answer() if callable(self.answer) else self.answer
+        if isinstance(answer, str):
+            return self._response(
+                500 if answer == "InternalServerError" else 400, {"__type": answer, "Message": "said so"}
+            )
+        return self._response(200, answer)
+
+    def _response(self, status: int, body: dict[str, Any]) -> AWSResponse:
+        headers: Any = {"content-type": "application/x-amz-json-1.1", **self.headers}
+        return AWSResponse("https://rekognition", status, headers, _Raw(json.dumps(body).encode()))
+
+
+@dataclass
+class World:
+    """Bucket, table, Rekognition and the tagger over them."""
+
+    s3: S3Client
+    dynamodb: DynamoDBClient
+    rekognition: FakeRekognition
+    now_ms: int = 1_800_000_000_000
+    sequence: int = 0x0060_0000_0000_0000
+
+    def tagger(self, settings: Settings = SETTINGS) -> Tagger:
+        store = Store(self.dynamodb, table=TABLE, settings=settings.fingerprint, now_ms=lambda: self.now_ms)
+        return Tagger(self.s3, self.rekognition.client(), store, settings)
+
+    def tag(self, upload: Upload, *, owner: str = "request-1", settings: Settings = SETTINGS) -> Result:
+        return self.tagger(settings).tag(upload, owner=owner, lease_ms=LEASE_MS)
+
+    def upload(self, key: str = "uploads/cat.png", body: bytes | None = None, **more: Any) -> Upload:
+        """Put an object; the upload that S3's event would tell."""
+        answer = self.s3.put_object(
+            Bucket=BUCKET, Key=key, Body=png() if body is None else body, ContentType="image/png", **more
+        )
+        self.sequence += 1
+        return Upload(
+            BUCKET, key, answer["ETag"].strip('"'), answer.get("VersionId"), f"{self.sequence:018X}"
+        )
+
+    def record(self, key: str = "uploads/cat.png") -> dict[str, Any] | None:
+        return Store(self.dynamodb, table=TABLE, settings="").read(key)
+
+    def item(self, key: str = "uploads/cat.png") -> dict[str, Any]:
+        return dict(self.dynamodb.get_item(TableName=TABLE, Key={"ImageID": {"S": key}}).get("Item", {}))
+
+    def document(self, key: str = "metadata/cat.png.json") -> dict[str, Any]:
+        body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return dict(json.loads(body))
+
+    def documents(self) -> list[str]:
+        listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix="metadata/").get("Contents", [])
+        return [it["Key"] for it in listed]
+
+
+def event(*uploads: Upload, name: str = "ObjectCreated:Put") -> dict[str, Any]:
+    """The S3 event of some uploads, as S3 words it."""
+    return {
+        "Records": [
+            {
+                "eventVersion": "2.1",
+                "eventSource": "aws:s3",
+                "awsRegion": REGION,
+                "eventTime": "2026-11-20T20:00:00.000Z",
+                "eventName": name,
+                "s3": {
+                    "s3SchemaVersion": "1.0",
+                    "bucket": {"name": it.bucket, "arn": f"arn:aws:s3:::{it.bucket}"},
+                    "object": {
+                        "key": quote_plus(it.key, safe="/"),
+                        "size": 1,
+                        **({"eTag": it.etag} if it.etag else {}),
+                        **({"versionId": it.version_id} if it.version_id else {}),
+                        **({"sequencer": it.sequencer} if it.sequencer else {}),
+                    },
+                },
+            }
+            for it in uploads
+        ]
+    }
+
+
+class Interruptions:
+    """Within the `with` block: counts the calls of an attempt, and cuts the power before or after the nth."""
+
+    def __init__(self, tagger: Tagger, *, at: int | None = None, after: bool = False) -> None:
+        self.calls: list[str] = []
+        self._at = at
+        self._after = after
+        self._hubs = [client.meta.events for client in (tagger.s3, tagger.rekognition, tagger.store._client)]
+
+    def __enter__(self) -> Self:
+        for hub in self._hubs:
+            hub.register("before-call.*.*", self._before)
+            hub.register("after-call.*.*", self._done)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hub in self._hubs:
+            hub.unregister("before-call.*.*", self._before)
+            hub.unregister("after-call.*.*", self._done)
+
+    def _before(self, model: Any, **_: Any) -> None:
+        self.calls.append(model.name)
+        reached = len(self.calls) - (self._at or 0)
+        if self._at is not None and (reached > 0 or (reached == 0 and not self._after)):
+            raise PowerCutError
+
+    def _done(self, **_: Any) -> None:
+        if self._after and len(self.calls) == self._at:
+            raise PowerCutError

@@ -1,0 +1,1 @@
+"""The local Rekognition, part by part and through real clients."""
