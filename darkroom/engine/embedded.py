@@ -15,6 +15,7 @@ from darkroom.engine.keys import Keys, create_user
 from darkroom.engine.layout import Layout, layout_of
 from darkroom.engine.parts import (
     ACCOUNT,
+    FUNCTIONS,
     Part,
     client_environment,
     engine_part,
@@ -88,8 +89,9 @@ class EmbeddedEngine:
         return runtime_client.status(self.layout.runtime_socket)
 
     def refresh_functions(self) -> None:
-        """Let the runtime see a deployment at once."""
-        runtime_client.refresh(self.layout.runtime_socket)
+        """Let the runtime see a deployment at once, and start a worker for each function."""
+        names = [f"{self._settings.stack}-{function}" for function in FUNCTIONS]
+        runtime_client.refresh(self.layout.runtime_socket, warm=names)
 
     def warnings(self) -> list[str]:
         """What differs from AWS on this machine and can be mended."""

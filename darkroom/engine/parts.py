@@ -74,7 +74,6 @@ def engine_part(settings: Settings, layout: Layout, keys: Keys, venv: Venv) -> P
         "LAMBDA_ACCOUNT_CONCURRENCY": "0",  # our runtime bounds its workers; a throttle here would lose the event
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "2",  # while the runtime restarts after a crash
         "LOG_LEVEL": "WARNING",
-        "MALLOC_ARENA_MAX": "2",  # 64 threads of its pool would each keep an arena
         "MINISTACK_REGION": settings.region,
         "PERSIST_STATE": "1",
         "S3_DATA_DIR": str(layout.objects),
@@ -84,11 +83,14 @@ def engine_part(settings: Settings, layout: Layout, keys: Keys, venv: Venv) -> P
         **{f"MINISTACK_LAMBDA_PROXY_{settings.stack}-{function}": deliver for function in FUNCTIONS},
     }
     command = (
-        str(venv.python), "-m", "hypercorn", "ministack.app:app",
-        "--bind", f"unix:{layout.engine_socket.name}",
-        "--workers", "0",  # in this process, not in a child of it
-        "--log-level", "WARNING",
-        "--keep-alive", "75",
+        str(venv.python), "-m", "uvicorn", "ministack.app:app",
+        "--uds", layout.engine_socket.name,
+        "--http", "httptools",
+        "--loop", "uvloop",
+        "--no-access-log",
+        "--log-level", "warning",
+        "--timeout-keep-alive", "75",
+        "--timeout-graceful-shutdown", "5",
     )  # fmt: skip
     return Part("engine", command, environment, stop_wait_s=60)
 
@@ -160,6 +162,7 @@ def _base(layout: Layout) -> dict[str, str]:
     return {
         "HOME": str(layout.home),
         "LANG": "C.UTF-8",
+        "MALLOC_ARENA_MAX": "2",  # every thread would keep memory of its own
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(layout.run),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from darkroom.engine.unix_http import exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -22,9 +24,14 @@ def status(socket: Path) -> dict[str, Any]:
     return answer
 
 
-def refresh(socket: Path) -> None:
-    """Let it read the functions' configuration anew; it does so by itself a second later."""
+def refresh(socket: Path, *, warm: Sequence[str]) -> None:
+    """Let it read the functions' configuration anew; it does so by itself a second later.
+
+    Args:
+        socket: where it listens.
+        warm: functions to start a worker for, so that the first event does not wait for one.
+    """
     try:
-        exchange(socket, "POST", "/refresh")
+        exchange(socket, "POST", "/refresh?" + urlencode([("warm", name) for name in warm]))
     except (OSError, http.client.HTTPException):
         return  # it is restarting, and reads everything anew then

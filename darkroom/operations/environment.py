@@ -122,7 +122,7 @@ class Environment:
             started = self.engine.start(report)
             deployed = stack.deploy(self.session(), report)
             remember(deployed, self.layout.stack)
-            if deployed.changes:
+            if started or deployed.changes:
                 self.engine.refresh_functions()
             self.engine.start_sync()
         return Up(

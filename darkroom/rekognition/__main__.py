@@ -8,9 +8,9 @@ import logging
 import sys
 from pathlib import Path
 
+from darkroom.rekognition.s3 import S3Source
 from darkroom.rekognition.server import Guard, run
 from darkroom.rekognition.service import Mode, Rekognition
-from darkroom.rekognition.sources import Boto3Source
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,26 +18,32 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.DEBUG if options.verbose else logging.INFO,
+        level=logging.WARNING if options.quiet else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
     if not options.fixtures.is_dir():
         logger = logging.getLogger(__name__)
         logger.error("%s is not a folder. Make it, or name another with --fixtures.", options.fixtures)
         return 2
-    source = Boto3Source()
-    rekognition = Rekognition(
-        fixtures=options.fixtures, source=source, strict=options.strict, mode=Mode(options.mode)
-    )
     guard = Guard(allowed_hosts=frozenset(host.lower() for host in options.allow_host))
     try:
-        asyncio.run(run(rekognition, host=options.host, port=options.port, guard=guard))
+        asyncio.run(_serve(options, guard))
     except OSError as error:
         logging.getLogger(__name__).error("Cannot listen on %s:%d: %s", options.host, options.port, error)  # noqa: TRY400 -- one clear line
         return 4
-    finally:
-        source.close()
     return 0
+
+
+async def _serve(options: argparse.Namespace, guard: Guard) -> None:
+    source = S3Source()
+    rekognition = Rekognition(
+        fixtures=options.fixtures, source=source, strict=options.strict, mode=Mode(options.mode)
+    )
+    try:
+        await run(rekognition, host=options.host, port=options.port, guard=guard)
+    finally:
+        rekognition.close()
+        await source.close()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a Host to answer to"
     )
-    parser.add_argument("--verbose", action="store_true", help="log details")
+    parser.add_argument("--quiet", action="store_true", help="log warnings and errors only, not every answer")
     return parser
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FACE_WORD = re.compile(r"\s+(?=[a-z_]+(?:=|\s|$))")
-_FACE_TEXTS = ("age", "gender", "person", "celebrity")
-_FACE_FLAGS = (
+FACE_TEXTS = ("age", "gender", "person", "celebrity")
+FACE_FLAGS = (
     "smile",
     "eyeglasses",
     "sunglasses",
@@ -120,14 +120,14 @@ def read_face_words(words: str, image: Path) -> dict[str, Any]:
         raise FixtureError(image, [f"the face {words!r} must start with left,top,width,height"]) from None
     for word in rest:
         name, equals, value = word.partition("=")
-        if name in _FACE_TEXTS and equals:
+        if name in FACE_TEXTS and equals:
             face[name] = value
-        elif name in _FACE_FLAGS:
+        elif name in FACE_FLAGS:
             face[name] = value.strip().casefold() not in ("no", "false", "0")
         elif name == "emotion" and equals:
             face["emotions"] = {value.upper(): 95.0}
         else:
-            known = ", ".join((*_FACE_TEXTS, "emotion", *_FACE_FLAGS))
+            known = ", ".join((*FACE_TEXTS, "emotion", *FACE_FLAGS))
             raise FixtureError(image, [f"{word!r} is not known of a face; known are {known}"])
     return face
 

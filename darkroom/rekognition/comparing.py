@@ -63,15 +63,15 @@ def compare(source: Faces, target: Faces, request: Mapping[str, Any]) -> dict[st
     matches.sort(key=lambda match: -float(match["Similarity"]))
     face = source.details[chosen]
     return {
-        "SourceImageFace": {"BoundingBox": face["BoundingBox"], "Confidence": face["Confidence"]},
+        "SourceImageFace": {name: face[name] for name in ("BoundingBox", "Confidence") if name in face},
         "FaceMatches": matches,
         "UnmatchedFaces": others,
     }
 
 
 def _quality(face: Mapping[str, Any]) -> float:
-    quality = face.get("Quality")
-    return min(quality["Brightness"], quality["Sharpness"]) if quality else 100.0
+    quality: dict[str, float] = face.get("Quality", {})
+    return min(quality.values(), default=100.0)
 
 
 def _similarity(source: str, target: str, same_picture: bool) -> float:

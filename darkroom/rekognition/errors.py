@@ -52,6 +52,10 @@ class ServiceError(RekognitionError):
         self.status = status
         self.casing = casing
 
+    def again(self) -> ServiceError:
+        """The same error to raise once more: an exception that is raised twice keeps its first traceback alive."""
+        return ServiceError(self.code, self.message, status=self.status, casing=self.casing)
+
     def document(self) -> dict[str, str]:
         """The JSON body."""
         if self.casing is Casing.FRAMEWORK:
@@ -144,6 +148,16 @@ def image_too_wide(*, width: int, height: int, limit: int) -> ServiceError:
     return ServiceError(
         "ImageTooLargeException",
         f"Input image dimensions {width} x {height} exceed maximum dimension size of {limit} pixels",
+    )
+
+
+def access_denied(operation: str) -> ServiceError:
+    """The caller may not use the operation; 400, not 403, as captured."""
+    action = f"rekognition:{operation}"
+    return ServiceError(
+        "AccessDeniedException",
+        f"User: arn:aws:iam::000000000000:user/somebody is not authorized to perform: {action} "
+        f"because no identity-based policy allows the {action} action",
     )
 
 

@@ -228,7 +228,7 @@ def landmarks(
 
 def area(face: Mapping[str, Any]) -> float:
     """The size of a face as a share of the picture."""
-    box = face["BoundingBox"]
+    box = face.get("BoundingBox", {})
     return float(box.get("Width", 0) * box.get("Height", 0))
 
 

@@ -36,9 +36,7 @@ KINDS: dict[str, ServiceError] = {
     "throttling": ServiceError("ThrottlingException", "Slow down; sudden increase in rate of requests."),
     "overload": ServiceError("ThrottlingException", "Service Unavailable", status=500),
     "internal": errors.internal_error(),
-    "access-denied": ServiceError(
-        "AccessDeniedException", "User is not authorized to perform this operation"
-    ),
+    "access-denied": errors.access_denied("<Operation>"),
     "invalid-format": errors.invalid_image_format(),
     "invalid-s3-object": errors.s3_object_unreadable(),
     "too-large": errors.image_too_many_bytes(),
@@ -46,7 +44,7 @@ KINDS: dict[str, ServiceError] = {
 }
 """Named errors: code, status and message as the developer guide and captures give them."""
 
-_OTHER_KINDS = ("latency", "drop")
+OTHER_KINDS = ("latency", "drop")
 _FAULT_KEYS = ("kind", "operations", "rate", "count", "after", "latency_ms")
 _PLAN_KEYS = ("seed", "faults", "tps", "burst")
 _LATENCY_KEYS = ("fixed", "low", "high", "median", "p95")
@@ -127,7 +125,7 @@ def read_plan(document: object) -> Plan:
 
 def _read_fault(reader: Reader, item: object, where: str) -> Fault:
     written = reader.mapping(item, where, known=_FAULT_KEYS)
-    kind = reader.choice(reader.member(written, "kind", where), f"{where}.kind", (*KINDS, *_OTHER_KINDS))
+    kind = reader.choice(reader.member(written, "kind", where), f"{where}.kind", (*KINDS, *OTHER_KINDS))
     operations = reader.texts(written.get("operations", []), f"{where}.operations")
     for name in operations:
         reader.choice(name, f"{where}.operations", SERVED)
@@ -221,7 +219,10 @@ class FaultInjector:
             self.fired[fault.kind] += 1
             wait_ms += fault.latency.pick(share)
             if fault.kind != "latency":
-                return Fate(wait_ms=wait_ms, error=KINDS.get(fault.kind), drop=fault.kind == "drop")
+                error = KINDS.get(fault.kind)
+                if fault.kind == "access-denied":
+                    error = errors.access_denied(operation)
+                return Fate(wait_ms=wait_ms, error=error, drop=fault.kind == "drop")
         return Fate(wait_ms=wait_ms)
 
     def _fires(self, number: int, fault: Fault, operation: str) -> float | None:

@@ -145,8 +145,9 @@ def _next_marker(data: bytes, offset: int) -> tuple[int, int]:
 
 
 def _jpeg_picture(data: bytes, *, frame_at: int, pixels_at: int, orientation: int) -> Picture:
-    # Inside compressed data 0xFF is always followed by 0x00 or a restart marker: the first FF D9 is the end.
-    if not frame_at or data.find(b"\xff\xd9", pixels_at) < 0:
+    # Inside compressed data 0xFF is always followed by 0x00 or a restart marker: any FF D9 is an end marker.
+    whole = data.endswith(b"\xff\xd9", pixels_at) or data.find(b"\xff\xd9", pixels_at) >= 0
+    if not frame_at or not whole:
         raise invalid_image_format()
     precision, height, width, components = struct.unpack_from(">BHHB", data, frame_at + 2)
     if precision != 8 or not (width and height) or components not in (1, 3, 4):

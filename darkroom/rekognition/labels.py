@@ -52,15 +52,19 @@ def wire_label(entry: LabelEntry, confidence: float, instances: list[dict[str, A
 def complete(labels: Iterable[Label]) -> list[Label]:
     """Add every ancestor that is missing, lift ancestors to their highest descendant, and sort."""
     by_name = {label["Name"]: dict(label) for label in labels}
-    for label in list(by_name.values()):
+    waiting = list(by_name.values())
+    while waiting:
+        label = waiting.pop()
         for parent in label["Parents"]:
             name = parent["Name"]
             ancestor = by_name.get(name)
             if ancestor is None:
                 entry = taxonomy().labels.get(name, LabelEntry(name=name))
                 by_name[name] = wire_label(entry, label["Confidence"], [])
+                waiting.append(by_name[name])
             elif ancestor["Confidence"] < label["Confidence"]:
                 ancestor["Confidence"] = label["Confidence"]
+                waiting.append(ancestor)
     return sorted(by_name.values(), key=_order)
 
 

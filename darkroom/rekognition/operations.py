@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 
     from darkroom.rekognition.properties import ImageProperties
 
+_TRIANGLE = [{"X": 0.0, "Y": 0.0}, {"X": 1.0, "Y": 0.0}, {"X": 1.0, "Y": 1.0}]
+_PROBES: dict[str, dict[str, Any]] = {
+    "DetectLabels": {"MaxLabels": 0, "Settings": {"GeneralLabels": {"LabelExclusionFilters": ["x"]}}},
+    "DetectText": {"Filters": {"WordFilter": {}, "RegionsOfInterest": [{"Polygon": _TRIANGLE}]}},
+    "DetectProtectiveEquipment": {
+        "SummarizationAttributes": {
+            "MinConfidence": 50.0,
+            "RequiredEquipmentTypes": ["FACE_COVER", "HAND_COVER", "HEAD_COVER"],
+        }
+    },
+    "CompareFaces": {"SimilarityThreshold": 100.0},
+}
+"""Requests that touch every member which narrowing needs."""
+
 _QUALITY_AND_COLOURS = ("Foreground", "Background")
 
 
@@ -64,6 +78,18 @@ class Narrower:
         if "Labels" in answer:
             answer["Labels"] = labels
         return answer
+
+
+def missing_member(operation: str, answer: Mapping[str, Any]) -> str:
+    """The first member that requests would be applied to and that a literal answer lacks; empty if none is.
+
+    The model makes no member of an answer required, but a label without a confidence cannot be filtered.
+    """
+    try:
+        Narrower().apply(operation, answer, {**_PROBES.get(operation, {}), "MinConfidence": 0.0})
+    except KeyError as error:
+        return str(error.args[0])
+    return ""
 
 
 def wanted_features(request: Mapping[str, Any]) -> frozenset[str]:

@@ -32,10 +32,12 @@ REDUCED_SIDE = 256
 
 _SAMPLED_JPEG_BYTES = 48 * 1024
 _SAMPLED_PNG_BYTES = 256 * 1024
-_BAND_BYTES = 8 * 1024 * 1024
+_BAND_BYTES = 2 * 1024 * 1024
 _ONE_BAND_BYTES = 64 * 1024 * 1024
-_WHOLE_PIXELS_LIMIT = 24_000_000
-"""Progressive JPEGs above this are not decoded whole: their reader keeps all coefficients in memory."""
+_WHOLE_PIXELS_LIMIT = 12_000_000
+"""Of a progressive JPEG above this only the upper part is decoded: its reader keeps all coefficients in memory."""
+
+_MOST_SCANS = 32
 
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, IndexError, KeyError, zlib.error)
 """What Pillow's readers raise for damaged files."""
@@ -82,8 +84,7 @@ def reduced(picture: Picture) -> Image:
 def _reduced_jpeg(picture: Picture, size: tuple[int, int]) -> Image:
     from PIL.Image import Resampling
 
-    heavy = picture.layered and picture.width * picture.height > _WHOLE_PIXELS_LIMIT
-    image = _jpeg(picture, scan_limit=_SAMPLED_JPEG_BYTES if heavy else None, side=max(size))
+    image = _jpeg(picture, scan_limit=None, side=max(size))
     return image.resize(size, Resampling.BOX)
 
 
@@ -132,21 +133,38 @@ def _jpeg(picture: Picture, *, scan_limit: int | None, side: int) -> Image:
     from PIL.JpegImagePlugin import JpegImageFile
 
     data = picture.data
-    scan = len(data) - picture.pixels_at
+    end = _scans_end(picture)
     height = picture.height
-    if scan_limit is not None and scan > scan_limit:
-        share = 0.8 * scan_limit / scan
+    if scan_limit is not None and end - picture.pixels_at > scan_limit:
+        share = 0.8 * scan_limit / (end - picture.pixels_at)
         height = min(height, max(16, int(height * share)))
-        scan = scan_limit
+        end = picture.pixels_at + scan_limit
+    if picture.layered:
+        height = min(height, max(16, _WHOLE_PIXELS_LIMIT // picture.width))
     stream = io.BytesIO()
     for part in _essential_jpeg(picture, height):
         stream.write(part)
-    stream.write(data[picture.pixels_at : picture.pixels_at + scan])
+    stream.write(data[picture.pixels_at : end])
     stream.write(b"\xff\xd9")
     stream.seek(0)
     image = JpegImageFile(stream)
     image.draft("RGB", (side, min(side, height)))
     return image.convert("RGB")
+
+
+def _scans_end(picture: Picture) -> int:
+    """Where the compressed data ends that is read: a progressive file's first scans only.
+
+    Each scan costs a walk over the whole picture, however few bytes it has; usual files have ten.
+    """
+    if not picture.layered:
+        return len(picture.data)
+    end = picture.pixels_at
+    for _ in range(_MOST_SCANS):
+        end = picture.data.find(b"\xff\xda", end + 2)
+        if end < 0:
+            return len(picture.data)
+    return end
 
 
 def _essential_jpeg(picture: Picture, height: int) -> Iterator[bytes]:

@@ -69,9 +69,16 @@ class ImageProperties:
         from PIL import Image as Pillow
 
         width, height = self._luma.size
-        left, top = max(0.0, box["Left"]) * width, max(0.0, box["Top"]) * height
-        right, bottom = left + box["Width"] * width, top + box["Height"] * height
-        corners = (math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
+        left, top = box.get("Left", 0.0), box.get("Top", 0.0)
+        right, bottom = left + box.get("Width", 0.0), top + box.get("Height", 0.0)
+        corners = (
+            math.floor(max(0.0, left) * width),
+            math.floor(max(0.0, top) * height),
+            math.ceil(min(1.0, right) * width),
+            math.ceil(min(1.0, bottom) * height),
+        )
+        if corners[0] >= corners[2] or corners[1] >= corners[3]:
+            return []
         mask = Pillow.new("L", self._luma.size, 0)
         mask.paste(255, corners)
         return self._colours(mask, most_colours)
@@ -122,16 +129,18 @@ def with_instance_colours(
     labels: list[dict[str, Any]], properties: ImageProperties, most_colours: int
 ) -> list[dict[str, Any]]:
     """Labels whose instances carry DominantColors, as when both features are asked for."""
-    boxes = {label["Name"]: [_corner(instance) for instance in label["Instances"]] for label in labels}
+    boxes = {
+        label["Name"]: [_corner(instance) for instance in label.get("Instances", ())] for label in labels
+    }
     coloured = []
     for label in labels:
-        taken = {box for parent in label["Parents"] for box in boxes.get(parent["Name"], ())}
+        taken = {box for parent in label.get("Parents", ()) for box in boxes.get(parent["Name"], ())}
         instances = []
-        for instance in label["Instances"]:
+        for instance in label.get("Instances", ()):
             own = (
                 []
                 if _corner(instance) in taken
-                else properties.colours_in(instance["BoundingBox"], most_colours)
+                else properties.colours_in(instance.get("BoundingBox", {}), most_colours)
             )
             instances.append({**instance, "DominantColors": own})
         coloured.append({**label, "Instances": instances})
@@ -139,8 +148,8 @@ def with_instance_colours(
 
 
 def _corner(instance: dict[str, Any]) -> tuple[float, ...]:
-    box = instance["BoundingBox"]
-    return (box["Left"], box["Top"], box["Width"], box["Height"])
+    box = instance.get("BoundingBox", {})
+    return tuple(box.get(side, 0.0) for side in ("Left", "Top", "Width", "Height"))
 
 
 def _foreground_mask(image: Image) -> Image:

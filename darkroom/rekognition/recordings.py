@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from darkroom.rekognition.errors import FixtureError
+from darkroom.rekognition.model import service_model
+from darkroom.rekognition.operations import missing_member
 from darkroom.rekognition.parameters import canonical, fingerprint, is_wider
+from darkroom.rekognition.validation import answer_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,9 +95,21 @@ class RecordingStore:
         try:
             document = json.loads(path.read_bytes())
             recording = Recording(path, dict(document["parameters"]), dict(document["response"]))
+            problem = _problem(recording, path.parent.parent.parent.name)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FixtureError(path, [f"not a recording: {error!r}"]) from None
+        if problem:
+            raise FixtureError(path, [problem])
         self._remembered[path] = (stamp, recording)
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return recording
+
+
+def _problem(recording: Recording, operation: str) -> str:
+    """Why a recording cannot be served; empty if it can."""
+    problems = answer_problems(service_model().operations[operation].output, recording.response, operation)
+    if problems:
+        return "; ".join(problems[:3])
+    member = "" if operation == "GetCelebrityInfo" else missing_member(operation, recording.response)
+    return f"something lacks its {member!r}, which requests are applied to" if member else ""

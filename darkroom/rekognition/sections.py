@@ -17,6 +17,7 @@ from darkroom.rekognition.faces import FACE_KEYS, compared, read_face
 from darkroom.rekognition.label_section import read_labels
 from darkroom.rekognition.labels import MODEL_VERSION
 from darkroom.rekognition.model import service_model
+from darkroom.rekognition.operations import missing_member
 from darkroom.rekognition.validation import answer_problems
 from darkroom.rekognition.wire import float32
 
@@ -41,6 +42,13 @@ def build_answers(reader: Reader, document: Document) -> dict[str, dict[str, Any
     if not reader.problems:
         for name, answer in answers.items():
             reader.problems.extend(answer_problems(service_model().operations[name].output, answer, name))
+    if not reader.problems:
+        for name, answer in answers.items():
+            member = missing_member(name, answer)
+            if member:
+                reader.problem(
+                    f"answers.{name}", f"something lacks its {member!r}, which requests are applied to"
+                )
     return answers
 
 

@@ -132,4 +132,3 @@ async def run(rekognition: Rekognition, *, host: str, port: int, guard: Guard) -
         await stop.wait()
     finally:
         await runner.cleanup()
-        rekognition.close()

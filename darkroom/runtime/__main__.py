@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import uvloop
 from aiohttp import web
 
 from darkroom.runtime import folders
@@ -154,8 +155,11 @@ def main(given: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     options = arguments(sys.argv[1:] if given is None else given)
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(options))
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(serve(options))
     except StartError as error:
         _log.error("%s", error)
         return EXIT_CANNOT_START

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 300.0
+_LONGEST_WAIT_BASES = 5
+"""What could not be run is tried again after one to five minutes on AWS, so after as many bases here."""
 _PAYLOADS_IN_MEMORY = 16 * 1024 * 1024  # bytes; of a longer queue the payloads stay on disk
 
 
@@ -142,7 +144,10 @@ class AsynchronousInvoker:
         if event.due_at > self._clock():
             heapq.heappush(self._later, (event.due_at, event.id, event))
             self._set_timer()
-            return
+        else:
+            self._line_up(event)
+
+    def _line_up(self, event: QueuedEvent) -> None:
         line = self._lines.setdefault(event.function, _Line())
         line.ready.append(event)
         self._feed(line)
@@ -158,12 +163,11 @@ class AsynchronousInvoker:
     def _due(self) -> None:
         now = self._clock()
         while self._later and self._later[0][0] <= now:
-            self._enqueue(heapq.heappop(self._later)[2])
+            self._line_up(heapq.heappop(self._later)[2])
         self._set_timer()
 
     def _feed(self, line: _Line) -> None:
-        """Hand events to the pool: as many as it can run and a few more, so that no worker ever waits for
-        one."""
+        """Hand events to the pool: as many as it can run and a few more, so that no worker waits for one."""
         limit = self._pool.limits.workers + 2
         if line.reserved:
             limit = min(limit, line.reserved)
@@ -191,14 +195,16 @@ class AsynchronousInvoker:
         except TooManyRequestsError:
             self.counters.throttles += 1
             self._put_back(event)
-        except (
-            ResourceNotFoundError
-        ) as error:  # it may come back: the engine can have lost its tables in a crash
+        except ResourceNotFoundError as error:
+            # It may come back: an engine that crashed has lost its tables until the next deploy.
             _log.warning("an event waits for function %s: %s", event.function, error)
             await self._put_back_or_expire(event)
         except (SystemFaultError, QueueError) as error:
             if not self._stopping:
                 _log.warning("an event of %s is tried again: %s", event.function, error)
+            self._put_back(event)
+        except Exception:  # noqa: BLE001 - a bug of ours must not strand an event that was acknowledged
+            _log.exception("an event of %s is tried again after a bug of the runtime", event.function)
             self._put_back(event)
         finally:
             self._running.discard(event.id)
@@ -254,7 +260,8 @@ class AsynchronousInvoker:
         if self._stopping:
             return
         age_s = self._clock() - event.accepted_at
-        event.due_at = self._clock() + min(max(self._retry_base_s, age_s / 4), LONGEST_PAUSE_S)
+        longest_s = min(_LONGEST_WAIT_BASES * self._retry_base_s, LONGEST_PAUSE_S)
+        event.due_at = self._clock() + min(max(self._retry_base_s, age_s / 4), longest_s)
         self._enqueue(event)
 
     async def _put_back_or_expire(self, event: QueuedEvent) -> None:
@@ -357,8 +364,7 @@ class AsynchronousInvoker:
     # --- out ---
 
     async def stop(self) -> None:
-        """Start nothing more. What has not ended stays on disk for the next start. The pool stops before
-        this."""
+        """Start nothing more. What has not ended stays on disk for the next start. The pool stops before this."""
         self._stopping = True
         if self._timer is not None:
             self._timer.cancel()

@@ -135,8 +135,7 @@ class EngineFunctions:
         return dict(invoke_settings(each) for each in found)
 
     async def code(self, config: FunctionConfig) -> bytes:
-        """The package behind Code.Location, asked of the engine directly: its address is not reachable
-        otherwise."""
+        """The package behind Code.Location, asked of the engine directly: its address is not reachable otherwise."""
         _, _, rest = config.code_location.partition("://")
         path = "/" + rest.partition("/")[2]
         try:

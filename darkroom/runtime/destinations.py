@@ -65,8 +65,7 @@ def deliveries(
     config: FunctionConfig | None,
     now: float,
 ) -> list[Delivery]:
-    """What is to be sent. A failed event goes to the destination and to the dead-letter queue if both are
-    set."""
+    """What is to be sent. A failed event goes to the destination and to the dead-letter queue if both are set."""
     role_arn = config.role_arn if config else ""
     success = condition is Condition.SUCCESS
     target = settings.on_success_arn if success else settings.on_failure_arn

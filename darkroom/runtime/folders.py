@@ -30,7 +30,10 @@ def new_folder(workers: Path) -> Path:
 
 def note_group(folder: Path, group: int) -> None:
     """Write down the process group, so that the next start can end what survived."""
-    (folder / "group").write_text(str(group))
+    try:
+        (folder / "group").write_text(str(group))
+    except OSError as error:  # a full disk: the worker runs all the same
+        _log.warning("the process group of a worker could not be noted: %s", error)
 
 
 def kill_group(group: int) -> None:

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from darkroom.runtime.errors import SystemFaultError
 from darkroom.runtime.model import (
     LATEST,
     Credentials,
@@ -34,8 +33,8 @@ class _Known(Generic[Value]):
 class _Cache(Generic[Value]):
     """Values by key; one look-up at a time per key, however many ask.
 
-    When a look-up fails for a reason that is not the function's (SystemFaultError: the engine restarts), the
-    value known before still serves.
+    When a look-up fails, what was known before does not serve: a function would only run into the same engine that
+    does not answer, fail, and burn its retries.
     """
 
     def __init__(self, load: Callable[[str, str], Awaitable[Value]], clock: Callable[[], float]) -> None:
@@ -63,19 +62,12 @@ class _Cache(Generic[Value]):
         me = asyncio.current_task()
         try:
             value = await self._load(*key)
-        except SystemFaultError:
-            if key not in self._known:
-                raise
-            return self._known[key].value
+            if self._under_way.get(key) is me:  # else it was forgotten meanwhile
+                self._known[key] = _Known(value, self._clock())
+            return value
         finally:
             if self._under_way.get(key) is me:
                 del self._under_way[key]
-                current = True
-            else:
-                current = False
-        if current:
-            self._known[key] = _Known(value, self._clock())
-        return value
 
     def values(self) -> list[Value]:
         return [known.value for known in self._known.values()]
@@ -102,7 +94,7 @@ class Functions:
 
         Raises:
             ResourceNotFoundError: there is none.
-            SystemFaultError: the engine did not answer and nothing is known.
+            SystemFaultError: the engine did not answer.
         """
         return await self._configs.get((name, qualifier), -1.0 if fresh else self._ttl_s)
 
@@ -115,12 +107,10 @@ class Functions:
         invocations"). The engine's event seam resolves an alias before it names the function, so an event that came
         by an alias arrives without one; `guess_alias` then takes the only alias' config there is.
         """
-        known = self._settings.peek((name, ""), self._ttl_s)
-        config = self._configs.peek((name, qualifier), self._ttl_s)
-        if (
-            known is not None and config is not None
-        ):  # the rule in a burst: no task, no turn of the event loop
-            return _choose(known, qualifier, guess_alias=guess_alias), config
+        known_settings = self._settings.peek((name, ""), self._ttl_s)
+        known = self._configs.peek((name, qualifier), self._ttl_s)
+        if known_settings is not None and known is not None:  # in a burst: no task, no turn of the event loop
+            return _choose(known_settings, qualifier, guess_alias=guess_alias), known
         configs, config = await asyncio.gather(
             self._settings.get((name, ""), self._ttl_s), self.config(name, qualifier)
         )

@@ -110,8 +110,7 @@ class Pool:
             self._running[config.name] -= 1
 
     def prepare(self, config: FunctionConfig) -> None:
-        """Have a worker ready for a configuration: after a deploy, so that the next event finds the new
-        code."""
+        """Have a worker ready for a configuration: after a deploy, so that the next event finds the new code."""
         lane = self._lane(config)
         if not lane.size and not self._closed:
             self._grow(lane)
@@ -153,7 +152,7 @@ class Pool:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(config)
-        elif lane.config.fingerprint != config.fingerprint:
+        elif lane.config is not config and lane.config.fingerprint != config.fingerprint:
             lane.came_up()  # whatever failed was the old code
             for worker in lane.workers:
                 self._retire(worker)
@@ -306,8 +305,7 @@ class Pool:
         return lane if lane is not None and worker in lane.workers else None
 
     def _expire(self, lane: Lane, call: Call) -> None:
-        """A caller has waited for too long; no more work than this may pile up behind functions that call
-        functions."""
+        """A caller has waited for too long; no more work than this may pile up behind functions that call functions."""
         with contextlib.suppress(ValueError):
             lane.urgent.remove(call)
             waited_s = time.monotonic() - call.since

@@ -176,8 +176,7 @@ class DurableQueue:
         return int((await self._read("SELECT count(*) FROM events WHERE state = 'dead'"))[0][0])
 
     def started(self, event: QueuedEvent) -> None:
-        """Note that a worker gets it; written with the next transaction, so the start does not wait for the
-        disk."""
+        """Note that a worker gets it; written with the next transaction, so the start does not wait for the disk."""
         event.starts += 1
         self._post("UPDATE events SET starts = ? WHERE id = ?", event.starts, event.id)
 

@@ -140,10 +140,10 @@ class Worker:
         Raises:
             SystemFaultError: the process could not be started.
         """
-        await self._api.start()
-        self._folder = folders.new_folder(self._around.workers)
-        self._capture = Capture(self._line)
         try:
+            await self._api.start()
+            self._folder = folders.new_folder(self._around.workers)
+            self._capture = Capture(self._line)
             self._process = await self._spawn(code)
         except OSError as error:
             await self._clean_up()

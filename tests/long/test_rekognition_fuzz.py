@@ -168,7 +168,7 @@ def body_of(rng: random.Random, request: Any) -> bytes:
 
 @pytest.mark.timeout(1800)
 async def test_no_mutated_request_or_picture_makes_it_fail_hang_or_grow(tmp_path: Path) -> None:
-    rng = random.Random(SEED)  # noqa: S311 -- not for secrets
+    rng = random.Random(SEED)
     originals = seeds()
     rekognition = Rekognition(
         fixtures=tmp_path, source=Objects({"a.png": originals[0], "b.jpg": originals[6]})

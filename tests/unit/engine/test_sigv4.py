@@ -45,7 +45,7 @@ def check(
     request: AWSPreparedRequest,
     *,
     secrets: dict[str, Secret],
-    now: datetime | None = None,
+    later: timedelta = timedelta(),
     body: bytes | None = None,
 ) -> Secret:
     headers = {
@@ -60,7 +60,7 @@ def check(
         headers=headers,
         body=whole if body is None else body,
         secrets=secrets,
-        now=now or datetime.now(UTC),
+        now=datetime.now(UTC) + later,
     )
 
 
@@ -84,8 +84,8 @@ def test_temporary_credentials_are_accepted_with_their_token_only() -> None:
         ({"secrets": {}}, "UnrecognizedClientException"),
         ({"secrets": {KEY: Secret("another", "", USER)}}, "InvalidSignatureException"),
         ({"body": b'{"Image":{}}'}, "InvalidSignatureException"),
-        ({"now": datetime.now(UTC) + timedelta(minutes=6)}, "InvalidSignatureException"),
-        ({"now": datetime.now(UTC) - timedelta(minutes=6)}, "InvalidSignatureException"),
+        ({"later": timedelta(minutes=6)}, "InvalidSignatureException"),
+        ({"later": timedelta(minutes=-6)}, "InvalidSignatureException"),
         ({"secrets": {KEY: Secret(SECRET, "", USER, expires=1.0)}}, "ExpiredTokenException"),
     ],
     ids=["unknown key", "wrong secret", "changed body", "too old", "from the future", "expired key"],

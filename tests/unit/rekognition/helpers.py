@@ -111,13 +111,24 @@ def noise(width: int, height: int, seed: int = 1, **save: Any) -> bytes:
     return stream.getvalue()
 
 
-def png_of_lines(width: int, height: int, lines: bytes, *, depth: int = 8, colour: int = 2) -> bytes:
-    """A PNG with a header and compressed lines of one's own: it may lie."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+def png_of_lines(width: int, height: int, lines: bytes, *, times: int = 1) -> bytes:
+    """An RGB PNG with a header and lines of one's own, repeated: it may lie, and it may be huge when unpacked."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(lines) for _ in range(times)) + packer.flush()
     parts = [b"\x89PNG\r\n\x1a\n"]
-    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")):
+    for kind, data in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b"")):
         parts.append(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
     return b"".join(parts)
+
+
+def claiming(jpeg: bytes, width: int, height: int) -> bytes:
+    """A JPEG whose header claims other dimensions."""
+    for marker in (b"\xff\xc0", b"\xff\xc2"):
+        at = jpeg.find(marker)
+        if at > 0:
+            return jpeg[: at + 5] + struct.pack(">HH", height, width) + jpeg[at + 9 :]
+    raise AssertionError("no frame header")
 
 
 def write_fixture(folder: Path, name: str, content: str) -> Path:

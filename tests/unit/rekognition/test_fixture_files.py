@@ -114,6 +114,12 @@ async def test_yaml_keeps_its_surprises_to_itself(own: Caller, tmp_path: Path, w
             "'KNEE' is not known here",
         ),
         (HEAD + "answers: {DetectLabels: {Labels: [{Nam: Cat}]}}\n", "Labels[0].Nam is not a member"),
+        (HEAD + "answers: {DetectLabels: {Labels: [{Name: Cat}]}}\n", "something lacks its 'Confidence'"),
+        (HEAD + "answers: {DetectText: {}}\n", "something lacks its 'TextDetections'"),
+        (
+            HEAD + "answers: {DetectText: {TextDetections: [{Type: WORD, Id: 0}]}}\n",
+            "something lacks its 'Geometry'",
+        ),
         (HEAD + "when: {key: x}\n", "`image` and `when` exclude each other"),
         ("when: {}\n", "when: needs at least one of bucket, key"),
         ("when: {width: wide}\n", "when.width: must be like 640"),

@@ -201,6 +201,19 @@ def test_the_taxonomy_has_no_ancestor_without_an_entry() -> None:
     assert all(entry.category for entry in labels.values())
 
 
+def test_written_parents_bring_their_own_ancestors_as_sure_as_themselves() -> None:
+    written = {"Poodle Skirt": {"confidence": 90, "parents": ["Dog"], "category": "Apparel and Accessories"}}
+    found = {label["Name"]: label["Confidence"] for label in completed({**written, "Animal": 50})}
+    assert found == dict.fromkeys(("Poodle Skirt", "Dog", "Animal", "Canine", "Mammal", "Pet"), 90.0)
+
+
+def test_an_ancestors_ancestors_are_a_labels_own() -> None:
+    labels = taxonomy().labels
+    for entry in labels.values():
+        for parent in entry.parents:
+            assert set(labels[parent].parents) <= set(entry.parents), (entry.name, parent)
+
+
 def test_parents_are_all_ancestors_in_alphabetical_order() -> None:
     assert taxonomy().labels["Cat"].parents == ("Animal", "Mammal", "Pet")
     assert taxonomy().labels["Golden Retriever"].parents == ("Animal", "Canine", "Dog", "Mammal", "Pet")

@@ -168,6 +168,14 @@ async def test_a_recording_that_is_none_is_an_error_that_names_the_file(own: Cal
     assert path.name in message
 
 
+async def test_a_recording_that_requests_cannot_be_applied_to_is_an_error_too(
+    own: Caller, tmp_path: Path
+) -> None:
+    record(tmp_path, "DetectLabels", COFFEE, {}, {"Labels": [{"Name": "Cat"}]})
+    message = (await own.error("DetectLabels", Image=in_s3("coffee.png")))[2]
+    assert "something lacks its 'Confidence'" in message
+
+
 @pytest.mark.parametrize(
     ("when", "fits"),
     [

@@ -15,10 +15,11 @@ from darkroom.rekognition.colours import css_colours, nearest
 from darkroom.rekognition.images import Format, inspect
 from darkroom.rekognition.pixels import reduced, sample
 
-from .helpers import Caller, in_s3, inline, noise, photo, picture
+from .helpers import Caller, in_s3, inline, noise, photo, picture, write_fixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def saved(image: Image.Image, **save: Any) -> bytes:
@@ -222,6 +223,30 @@ async def test_instances_have_colours_only_with_both_features_and_not_twice_for_
     only = await call.ok("DetectLabels", Image=image, Features=["IMAGE_PROPERTIES"])
     assert only["Labels"] == []
     assert only["ImageProperties"] == both["ImageProperties"]
+
+
+@pytest.mark.parametrize(
+    "box",
+    ["{}", "{Left: 1.2, Width: 0.1}", "{Left: -0.2, Top: -0.1, Width: 1.9, Height: 1.3}", "{Width: 0.0}"],
+)
+async def test_literal_answers_with_odd_boxes_are_coloured_without_a_failure(
+    own: Caller, tmp_path: Path, box: str
+) -> None:
+    import hashlib
+
+    data = noise(90, 90)
+    label = f"{{Name: X, Confidence: 90.0, Instances: [{{BoundingBox: {box}}}, {{Confidence: 5.0}}]}}"
+    head = f"image: {{sha256: {hashlib.sha256(data).hexdigest()}}}\n"
+    write_fixture(
+        tmp_path,
+        "odd",
+        head + f"answers: {{DetectLabels: {{Labels: [{label}]}}, DetectFaces: {{FaceDetails: [{{}}]}}}}\n",
+    )
+    both = ["GENERAL_LABELS", "IMAGE_PROPERTIES"]
+    answer = await own.ok("DetectLabels", Image=inline(data), Features=both)
+    assert len(answer["Labels"][0]["Instances"]) == 2
+    match = await own.ok("CompareFaces", SourceImage=inline(data), TargetImage=inline(data))
+    assert match["SourceImageFace"] == {}
 
 
 def test_there_are_twelve_simple_colours_and_every_css_value_once() -> None:

@@ -176,6 +176,16 @@ async def test_text_that_cannot_be_encoded_does_not_break_the_refusal(call: Call
     assert b"?" in answer.body
 
 
+async def test_a_callers_text_is_one_short_line_of_the_log(
+    call: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await call("DetectLabels", Image=in_s3("x\nERROR all is lost " + "y" * 1000))
+    await call("DetectLabels", Image=in_s3("x"), Features=["z\nERROR all is lost" * 99])
+    assert len(caplog.messages) == 3
+    assert all("\n" not in message and len(message) < 1000 for message in caplog.messages)
+
+
 async def test_an_answer_is_compact_json_with_float32_values(call: Caller) -> None:
     answer = await call("DetectLabels", Image=in_s3("cat-chelsea.png"), MinConfidence=70, MaxLabels=1)
     assert b'"Confidence":71.19999694824219' in answer.body

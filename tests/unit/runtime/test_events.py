@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.runtime import shapes
 from darkroom.runtime.model import InvokeSettings
-from tests.unit.runtime.conftest import ACCOUNT, FakeAws, Starter, s3_event, until
+from tests.unit.runtime.world import ACCOUNT, FakeAws, Starter, s3_event, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -242,6 +242,22 @@ async def test_an_engine_that_is_away_costs_no_retry(running: Starter, aws: Fake
         assert status == 202
         await asyncio.sleep(0.2)
         assert runs(aws) == []
+        aws.away = False
+        await until(lambda: runtime.invoker.counters.succeeded == 1)
+    assert aws.delivered == []
+
+
+async def test_a_retry_waits_while_the_engine_is_away(running: Starter, aws: FakeAws) -> None:
+    """A function that failed because the engine died is not run again, and again, into the same wall."""
+    aws.deploy(code=RECORD)
+    aws.settings["hello"] = {"$LATEST": InvokeSettings(maximum_retries=1, on_failure_arn=QUEUE)}
+    async with running(retry_base_s=0.3) as runtime:
+        await runtime.event(s3_event("fail"))
+        await until(lambda: runtime.invoker.counters.retries == 1)
+        aws.away = True
+        await asyncio.sleep(1.0)
+        assert aws.delivered == []
+        aws.deploy(code="def handler(event, context):\n    return 'mended'\n")
         aws.away = False
         await until(lambda: runtime.invoker.counters.succeeded == 1)
     assert aws.delivered == []

@@ -7,10 +7,10 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from tests.unit.runtime.conftest import until
+from tests.unit.runtime.world import until
 
 if TYPE_CHECKING:
-    from tests.unit.runtime.conftest import FakeAws, Starter
+    from tests.unit.runtime.world import FakeAws, Starter
 
 ECHO = """
     import os

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.unit.runtime.conftest import package, s3_event, until
+from tests.unit.runtime.world import package, s3_event, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

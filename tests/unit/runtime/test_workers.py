@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import aiohttp
 import pytest
 
 from darkroom.runtime.environment import Interpreter
-from tests.unit.runtime.conftest import FakeAws, Starter, until
+from tests.unit.runtime.world import FakeAws, Starter, until
 
 OK = "def handler(event, context):\n    return 'ok'\n"
 SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event.get('s', 0))\n    return event\n"
@@ -379,3 +380,39 @@ def _alive(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+async def test_a_state_folder_that_cannot_be_written_is_said_and_costs_no_place(
+    running: Starter, aws: FakeAws, tmp_path: Path
+) -> None:
+    aws.deploy(code=OK)
+    (tmp_path / "workers").write_text("in the way")
+    async with running(workers=1) as runtime:
+        for _ in range(3):
+            status, body, _ = await runtime.invoke()
+            assert (status, body["Type"]) == (500, "Service")
+            assert "a worker for hello could not be started" in body["Message"]
+        (tmp_path / "workers").unlink()
+        assert (await runtime.invoke())[1] == "ok"
+
+
+async def test_a_call_whose_caller_has_given_up_is_not_run(running: Starter, aws: FakeAws) -> None:
+    aws.deploy(code="import time\ndef handler(event, context):\n    print('RUN')\n    time.sleep(0.4)\n")
+    async with running(workers=1) as runtime:
+        first = asyncio.create_task(runtime.invoke())
+        await until(lambda: "RUN" in aws.messages())
+        status, body = await runtime.event({"requestContext": {}}, deadline_s=0.1)
+        assert status == 429
+        assert "no worker was free" in body
+        await first
+        await asyncio.sleep(0.1)
+        assert aws.messages().count("RUN") == 1
+
+
+async def test_an_init_error_brings_its_log_with_it(running: Starter, aws: FakeAws) -> None:
+    aws.deploy(code="print('so far')\nimport nosuch\n")
+    async with running() as runtime:
+        _, _, headers = await runtime.invoke(X_Amz_Log_Type="Tail")
+    log = base64.b64decode(headers["X-Amz-Log-Result"]).decode()
+    assert "so far\n" in log
+    assert "[ERROR] Runtime.ImportModuleError: Unable to import module 'app'" in log
