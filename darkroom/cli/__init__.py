@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,12 @@ def main() -> None:
         # the reader of a pipe has gone (`darkroom ls | head`): nothing to complain about
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        # botocore is loaded only where a command used it
+        if type(error).__module__.partition(".")[0] not in {"botocore", "boto3"}:
+            raise
+        _complain(f"The environment does not answer as it should: {error}", "See `darkroom status`.")
+        sys.exit(EngineError.exit_code)
 
 
 def _complain(message: str, hint: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from darkroom.cli import console
-from darkroom.cli.progress import steps
+from darkroom.cli.progress import show_uploads, steps
 
 if TYPE_CHECKING:
     from darkroom.operations.environment import Environment, Status
@@ -42,6 +42,7 @@ def up_command(overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         console.print_json(result.as_json())
         return
+    show_uploads(environment)
     for warning in result.warnings:
         console.stderr.print(f"[yellow]Note:[/] {warning}")
     settings = environment.settings
@@ -57,10 +58,13 @@ def up_command(overrides: tuple[str, ...], as_json: bool) -> None:
     out()
     tool = console.own_command()
     out("Try it:", style="bold")
-    out(f"  cp fixtures/images/*.* {console.short_path(settings.inbox)}/")
-    out(f"  {tool} ls          [dim]# the images with their labels; `{tool} tail` follows[/]")
+    out(f"  cp fixtures/images/*.* {console.short_path(settings.inbox)}/", soft_wrap=True)
+    out(f"  {tool} ls          [dim]# the images with their labels; `{tool} tail` follows[/]", soft_wrap=True)
     out(f"  {tool} show cat-chelsea.png")
-    out(f'  eval "$({tool} env)"  [dim]# then aws, boto3 and every SDK talk to this environment[/]')
+    out(
+        f'  eval "$({tool} env)"  [dim]# then aws, boto3 and every SDK talk to this environment[/]',
+        soft_wrap=True,
+    )
 
 
 @click.command("down")

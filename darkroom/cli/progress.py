@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from darkroom.cli import console
 
 if TYPE_CHECKING:
+    from darkroom.operations.environment import Environment
+
+if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
@@ -19,3 +22,21 @@ def steps() -> Iterator[Callable[[str], None]]:
         return
     with console.stderr.status("working") as spinner:
         yield lambda line: spinner.update(console.printable(line))
+
+
+def show_uploads(environment: Environment) -> None:
+    """A bar while a full folder is uploaded for the first time; Ctrl-C leaves that to the background."""
+    from darkroom.operations.first_sync import many_files, uploads
+
+    if not console.is_terminal() or not many_files(environment):
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("uploading the folder"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console.stderr, transient=True) as progress:
+            task = progress.add_task("upload")
+            for upload in uploads(environment):
+                progress.update(task, completed=upload.done, total=upload.total)
+    except KeyboardInterrupt:
+        console.stderr.print("The rest is uploaded in the background; `darkroom status` tells how far it is.")

@@ -155,9 +155,17 @@ class Environment:
             running=True,
             endpoint=self.engine.endpoint,
             parts=tuple(self.engine.statuses()),
-            sync=_read_json(self.layout.sync_status),
+            sync=self.sync_status(),
             runtime=self.engine.runtime_status(),
         )
+
+    def sync_status(self) -> dict[str, Any]:
+        """What the sync says of itself; empty before it has."""
+        return _read_json(self.layout.sync_status)
+
+    def sync_pid(self) -> int:
+        """The sync's process, 0 when it does not run."""
+        return next((part.pid for part in self.engine.statuses() if part.name == "sync"), 0)
 
     def require_running(self) -> None:
         """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UsageError
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _PARTS = ("engine", "gateway", "runtime", "sync")
 _POLL_S = 0.3
+_RECENT_MS = 15 * 60 * 1000
+_REREAD_MS = 5_000
+_MADE_UP = re.compile(r"^REPORT RequestId: \S+\tDuration: \d+ ms\t.*Max Memory Used: 0 MB")
 
 
 def last_lines(environment: Environment, names: Sequence[str], count: int) -> Iterator[str]:
@@ -31,7 +35,7 @@ def last_lines(environment: Environment, names: Sequence[str], count: int) -> It
         if name in _PARTS:
             yield from _tail_of(environment.layout.logs / f"{name}.log", count)
         else:
-            yield from deque(_events(environment, name, since_ms=0), maxlen=count)
+            yield from _events(environment, name, count)
 
 
 def follow_logs(environment: Environment, names: Sequence[str]) -> Iterator[str]:
@@ -64,21 +68,18 @@ class LogFollower:
         self._client = environment.session().client("logs")
         self._group = log_group(environment, function)
         self._since_ms = int(time.time() * 1000) if since_ms is None else since_ms
-        self._seen: set[str] = set()
+        self._seen: set[tuple[str, int, str]] = set()
 
     def new(self) -> list[str]:
         """The messages since the last call, in their order."""
-        lines: list[str] = []
-        latest = self._since_ms
-        for event in _filter(self._client, self._group, self._since_ms):
-            identity = event["eventId"]
-            if identity not in self._seen:
-                self._seen.add(identity)
-                lines.append(event["message"].rstrip())
-                latest = max(latest, event["timestamp"])
-        # events of one moment may come in two answers: a little is read again, and told apart by id
-        self._since_ms = max(self._since_ms, latest - 5_000)
-        return lines
+        # events of one moment may come in two answers, and the engine gives them no id: the last seconds are
+        # read again, and stream, time and text tell what was seen
+        found = _filter(self._client, self._group, self._since_ms)
+        fresh = [event for event in found if _identity(event) not in self._seen]
+        self._seen = {_identity(event) for event in found}
+        if found:
+            self._since_ms = max(self._since_ms, found[-1]["timestamp"] - _REREAD_MS)
+        return [event["message"].rstrip() for event in fresh]
 
 
 def log_group(environment: Environment, function: str) -> str:
@@ -88,23 +89,42 @@ def log_group(environment: Environment, function: str) -> str:
     return f"/aws/lambda/{full}"
 
 
-def _events(environment: Environment, function: str, *, since_ms: int) -> Iterator[str]:
+def _events(environment: Environment, function: str, count: int) -> list[str]:
+    """The last lines of a function's log, each with its time."""
     client = environment.session().client("logs")
+    group = log_group(environment, function)
     try:
-        for event in _filter(client, log_group(environment, function), since_ms):
-            when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-            yield f"{when:%H:%M:%S} {event['message'].rstrip()}"
+        found = _filter(client, group, int(time.time() * 1000) - _RECENT_MS)
+        if len(found) < count:
+            found = _filter(client, group, 0)
     except client.exceptions.ResourceNotFoundException:
         raise UsageError(
             f"There is no part and no function {function!r} with a log.",
             hint=f"Parts are {', '.join(_PARTS)}; the functions stand in template.yaml.",
         ) from None
+    return [
+        f"{datetime.fromtimestamp(event['timestamp'] / 1000).astimezone():%H:%M:%S} {event['message'].rstrip()}"
+        for event in found[-count:]
+    ]
 
 
-def _filter(client: Any, group: str, since_ms: int) -> Iterator[dict[str, Any]]:
+def _filter(client: Any, group: str, since_ms: int) -> list[dict[str, Any]]:
+    """Events since a moment, by time; without those that the engine makes up itself.
+
+    ministack writes START, END and REPORT of its own for each event that it hands to our runtime, each time to a new
+    stream; its report has whole milliseconds and no memory.
+    """
     pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since_ms)
-    for page in pages:
-        yield from page["events"]
+    events = [event for page in pages for event in page["events"]]
+    made_up = {event["logStreamName"] for event in events if _MADE_UP.search(event["message"])}
+    return sorted(
+        (event for event in events if event["logStreamName"] not in made_up),
+        key=lambda event: event["timestamp"],
+    )
+
+
+def _identity(event: dict[str, Any]) -> tuple[str, int, str]:
+    return event["logStreamName"], event["timestamp"], event["message"]
 
 
 def _tail_of(path: Path, count: int) -> Iterator[str]:

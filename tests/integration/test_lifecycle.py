@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from darkroom.settings import PROJECT_ROOT
-from tests.integration.conftest import free_port
+from tests.integration.conftest import Running, free_port
 from tests.support import pictures
 
 if TYPE_CHECKING:
@@ -107,6 +107,11 @@ def test_a_day_in_the_life(shell: Shell) -> None:
     assert shell.json("show", str(shell.inbox / "photo.jpg")) == records[0]
     assert shell.json("show", "uploads/photo.jpg") == records[0]
 
+    log = shell.run("logs", "tagger", "-n", "100").stdout
+    assert log.count("START RequestId") == log.count("REPORT RequestId") == 1
+    assert "uploaded uploads/photo.jpg" in shell.run("logs", "sync").stdout
+    assert "no function 'nobody'" in shell.run("logs", "nobody").stderr
+
     parts = {part["name"]: part for part in shell.json("status")["parts"]}
     assert list(parts) == ["engine", "gateway", "runtime", "sync"]
     assert all(part["state"] == "RUNNING" for part in parts.values())
@@ -144,6 +149,39 @@ def test_a_day_in_the_life(shell: Shell) -> None:
     assert not shell.home.exists()
     assert (shell.inbox / "photo.jpg").exists()
     assert shell.processes() == []
+
+
+def test_tail_shows_each_image_once_as_it_is_tagged(running: Running) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONUNBUFFERED": "1",
+        "DARKROOM_HOME": str(running.environment.settings.home),
+        "DARKROOM_INBOX": str(running.inbox),
+        "DARKROOM_PORT": str(running.environment.settings.port),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "darkroom.cli", "tail", "--json"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        tail.stderr.readline()  # it says that it waits
+        time.sleep(0.5)
+        running.drop("tail/good.jpg", pictures.jpeg(901))
+        running.record("uploads/tail/good.jpg")
+        running.drop("tail/bad.jpg", b"no picture")
+        seen = [json.loads(tail.stdout.readline()) for _ in range(2)]
+        time.sleep(1)
+        tail.terminate()
+        rest = tail.stdout.read()
+    assert [(line["image"], line["outcome"]) for line in seen] == [
+        ("uploads/tail/good.jpg", "tagged"),
+        ("uploads/tail/bad.jpg", "failed"),
+    ]
+    assert rest == ""
 
 
 def test_a_taken_port_is_refused_with_who_holds_it(shell: Shell) -> None:
