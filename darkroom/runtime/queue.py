@@ -310,13 +310,17 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)
+    except (sqlite3.Error, OSError) as error:
+        raise StartError(f"the event queue {path} cannot be opened: {error}") from error
+    try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(_SCHEMA)
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("COMMIT")
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
+        connection.close()
         if "locked" in str(error):
             raise StartError(f"another runtime already uses {path}; stop it first") from error
         raise StartError(f"the event queue {path} cannot be opened: {error}") from error

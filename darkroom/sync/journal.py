@@ -49,12 +49,13 @@ class Journal:
         try:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False)
-            self._scope = self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise UsageError(
-                f"the sync's journal {file} cannot be used: {error}",
-                hint="Move it away: it is made again, and nothing is uploaded that the bucket already has.",
-            ) from error
+            raise _unusable(file, error) from error
+        try:
+            self._scope = self._prepare()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise _unusable(file, error) from error
 
     def another(self) -> Journal:
         """The same scope for another thread."""
@@ -182,3 +183,10 @@ def _row(found: tuple[str, str, int, int, int, str, str, str | None, float, int]
     path = f"{folder}/{name}" if folder else name
     signature = Signature(size, mtime_ns, inode % 2**64)
     return Row(path, signature, digest, etag, version, uploaded_at, bool(racy))
+
+
+def _unusable(file: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"the sync's journal {file} cannot be used: {error}",
+        hint="Move it away: it is made again, and nothing is uploaded that the bucket already has.",
+    )
