@@ -20,7 +20,7 @@ export DARKROOM_ENGINE := $(ENGINE)
 endif
 
 
-.PHONY: help up down status logs test test-long lint bench clean lock format
+.PHONY: help up down status logs test test-contract test-browser test-compose test-long lint bench clean lock format
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,16 @@ logs: $(VENV)/ready ## the last lines of every part
 
 test: $(VENV)/ready-dev ## unit and integration tests (embedded engine)
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-contract: $(VENV)/ready-dev ## what we rely on in ministack, test by test
+	@$(VENV)/bin/python -m pytest tests/contract $(PYTEST_ARGS)
+
+test-browser: $(VENV)/ready-dev ## a real Chromium attacks the gateway (as root: apt-get installs it)
+	@scripts/chromium >/dev/null
+	@$(VENV)/bin/python -m pytest tests/browser $(PYTEST_ARGS)
+
+test-compose: $(VENV)/ready-dev ## the Compose services in real containers (needs a Docker Engine)
+	@$(VENV)/bin/python -m pytest tests/compose $(PYTEST_ARGS)
 
 test-long: $(VENV)/ready-dev ## fuzzing and other tests that take minutes
 	@$(VENV)/bin/python -m pytest tests/long $(PYTEST_ARGS)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import bare
+from bench import bare, rekognition
 from bench.measure import PeakMemory, Report, console, family_memory_mb, machine, spread, until
 from bench.photographs import SIZE_BYTES, Photographs
 from darkroom.operations.environment import Environment
@@ -55,6 +55,7 @@ def main() -> None:
             _burst(environment, photographs, report, burst)
         finally:
             environment.down()
+        rekognition.compare(report)
         bare.compare(Path(folder) / "bare", photographs, report, burst)
     report.print()
 

@@ -1,11 +1,11 @@
 """The local Rekognition by itself: DetectLabels by S3Object and by Bytes, beside moto's server.
 
-    python -m bench.rekognition [--seconds 5] [--moto-server PATH]
+    python -m bench.rekognition [--seconds 5]
 
 Every call brings a picture that the server has not seen before (300 KB JPEG, 1600 x 1067), so nothing is answered
 from memory. Latency is what one boto3 client sees, call after call; the sustained rate is what two processes with
 four connections each get through without boto3's own cost. S3 is a small file server of this script. moto's server
-ignores the picture and its S3 part is its own; it is installed into a temporary environment where it is missing.
+ignores the picture: it answers the same label to everything and reads no object, so it bounds what HTTP itself costs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import venv
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,11 +33,12 @@ import psutil
 from aiohttp import web
 from botocore.config import Config
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
+
+from bench.measure import Report, console, machine, percentile
+from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE_BYTES = 300_000
@@ -92,6 +92,10 @@ class Result:
     sustained: float
     memory_mb: float
 
+    def __str__(self) -> str:
+        """As the report shows it."""
+        return f"p50 {self.p50_ms:.1f} ms, p95 {self.p95_ms:.1f} ms, {self.sustained:.0f}/s, {self.memory_mb:.0f} MB"
+
 
 def latency(call: Callable[[int], Any], seconds: float) -> tuple[float, float]:
     """p50 and p95 in milliseconds of calls one after the other."""
@@ -102,8 +106,7 @@ def latency(call: Callable[[int], Any], seconds: float) -> tuple[float, float]:
         call(len(times))
         times.append((time.perf_counter() - started) * 1000)
     times = times[min(20, len(times) // 4) :]
-    ordered = statistics.quantiles(times, n=20)
-    return ordered[9], ordered[18]
+    return statistics.median(times), percentile(times, 95)
 
 
 def load(port: int, picture: bytes | None, first: int, seconds: float, results: Any) -> None:
@@ -184,12 +187,6 @@ def measure(name: str, port: int, pid: int, picture: bytes, *, by_bytes: bool, s
     return Result(f"{name}, {'Bytes' if by_bytes else 'S3Object'}", p50_ms, p95_ms, rate, memory_mb)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for(port: int) -> None:
     for _ in range(3000):
         with socket.socket() as probe:
@@ -200,21 +197,27 @@ def wait_for(port: int) -> None:
     raise RuntimeError(message)
 
 
-def moto_server(given: str | None, folder: Path) -> Path:
-    """A moto_server that can start: the given one, or one in a new environment."""
-    if given:
-        return Path(given)
-    venv.create(folder, with_pip=True)
-    subprocess.run([folder / "bin" / "pip", "install", "--quiet", "moto[server]"], check=True)
-    return folder / "bin" / "moto_server"
+@contextmanager
+def running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[int]:
+    """A server while the block runs; its process id."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(port)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.rekognition", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5, help="for each measurement (default 5)")
-    parser.add_argument("--moto-server", help="a moto_server that is installed with moto[server]")
-    options = parser.parse_args()
+def compare(report: Report, seconds: float = 5) -> None:
+    """Add a row for each of ours and moto's server, by S3Object and by Bytes.
+
+    Args:
+        report: gets the rows.
+        seconds: for each measurement; there are eight.
+    """
     picture = photograph()
     objects, ours, theirs = free_port(), free_port(), free_port()
     environment = {**os.environ, **_KEYS, "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{objects}"}
@@ -222,46 +225,35 @@ def main() -> None:
         target=serve_objects, args=(picture, objects), daemon=True
     )
     s3.start()
-    rows: list[Result] = []
-    with tempfile.TemporaryDirectory() as folder:
-        moto = moto_server(options.moto_server, Path(folder))
-        own = [
-            sys.executable,
-            "-m",
-            "darkroom.rekognition",
-            "--port",
-            str(ours),
-            "--fixtures",
-            "fixtures/rekognition",
-        ]
+    own = [sys.executable, "-m", "darkroom.rekognition", "--port", str(ours)]
+    moto = [sys.executable, "-m", "moto.server", "-p", str(theirs)]
+    try:
+        wait_for(objects)
         for name, port, command in (
-            ("darkroom", ours, [*own, "--quiet"]),
-            ("moto server", theirs, [str(moto), "-p", str(theirs)]),
+            ("our Rekognition", ours, [*own, "--fixtures", "fixtures/rekognition", "--quiet"]),
+            ("moto server", theirs, moto),
         ):
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            try:
-                wait_for(objects)
-                wait_for(port)
-                rows.extend(
-                    measure(name, port, process.pid, picture, by_bytes=by_bytes, seconds=options.seconds)
-                    for by_bytes in (False, True)
-                )
-            finally:
-                process.terminate()
-                process.wait(10)
-    s3.terminate()
-    table = Table(
-        "DetectLabels, new 300 KB JPEG each", "p50 ms", "p95 ms", "sustained /s", "memory MB", box=None
+            with running(command, port, environment) as pid:
+                for by_bytes in (False, True):
+                    row = measure(name, port, pid, picture, by_bytes=by_bytes, seconds=seconds)
+                    bar = "p50 ≤ 8 ms, ≥ 300/s" if name.startswith("our") and not by_bytes else "beside"
+                    report.add(f"DetectLabels, {row.name}", bar, str(row))
+    finally:
+        s3.terminate()
+        s3.join()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.rekognition", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5, help="for each measurement (default 5)")
+    options = parser.parse_args()
+    console.print(
+        f"[bold]{machine()}[/]; a new JPEG of {PICTURE_BYTES // 1000} KB, 1600 x 1067, for each call"
     )
-    for row in rows:
-        numbers = (row.p50_ms, row.p95_ms, row.sustained, row.memory_mb)
-        table.add_row(row.name, *(f"{number:.1f}" for number in numbers))
-    Console(width=110).print(table)
-    Console().print(
-        f"{os.cpu_count()} cores, picture of {len(picture)} bytes; bars: p50 8 ms, sustained 300/s by S3Object"
-    )
+    report = Report()
+    compare(report, options.seconds)
+    report.print()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
     ├── NotRunningError     (3)   the environment is not up
     ├── EngineError         (4)   a part of the local environment cannot start or died
     ├── DeployError         (5)   the stack was refused or rolled back
-    └── NotFoundError       (6)   no such file, key, function or record
+    ├── NotFoundError       (6)   no such file, key, function or record
+    └── FunctionFailedError (7)   a function that was invoked by hand raised, timed out or did not start
 
 Anything else that escapes is a bug of ours and keeps its traceback (exit code 1).
 """
@@ -57,3 +58,9 @@ class NotFoundError(DarkroomError):
     """No such file, key, function or record."""
 
     exit_code = 6
+
+
+class FunctionFailedError(DarkroomError):
+    """A function that was invoked by hand raised, timed out or did not start."""
+
+    exit_code = 7

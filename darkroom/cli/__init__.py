@@ -27,6 +27,9 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "ls": ("records", "List the images with their labels."),
     "show": ("records", "Show one image's record."),
     "tail": ("records", "Follow images as they are tagged."),
+    "invoke": ("functions", "Run a function once, and print its result and log."),
+    "debug": ("functions", "Run a function once, under a debugger."),
+    "rekognition": ("rekognition", "Decide what is in a picture; let calls fail on purpose."),
 }
 """Command -> module of this package that defines it, and its line in the overview."""
 
@@ -61,7 +64,8 @@ def cli() -> None:
 def main() -> None:
     """Entry point: a user's error is a sentence, never a traceback."""
     try:
-        cli(standalone_mode=False)
+        # click hands back the code of an Exit; a command's own result is None
+        sys.exit(cli(standalone_mode=False))
     except DarkroomError as error:
         _complain(error.message, error.hint)
         sys.exit(error.exit_code)

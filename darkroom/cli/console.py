@@ -132,7 +132,10 @@ def short_path(path: Path) -> str:
 
 
 def outcome_line(outcome: dict[str, Any]) -> str:
-    """One image as `tail` shows it."""
+    """One image, or one reload of code, as `tail` shows it."""
+    if "image" not in outcome:
+        what = outcome["message"] or ", ".join(outcome["functions"]) or "no function uses the change"
+        return f"{_when(outcome['time']):<10}{outcome['outcome']}  {printable(what)}"
     parts = [str(outcome["time"])[11:19], f"{outcome['outcome']:<9}", printable(outcome["image"])]
     if "labels" in outcome:
         parts.append(f"{outcome['labels']} labels")

@@ -111,6 +111,7 @@ def status_command(as_json: bool) -> None:
 
 
 def _print_status(environment: Environment, status: Status) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     if not status.running:
@@ -137,7 +138,7 @@ def _print_status(environment: Environment, status: Status) -> None:
     for name, path in status.left_out:
         out(f"  left out  {console.printable(name)}: {path}", soft_wrap=True, markup=False)
     for line in status.troubles:
-        out(f"  [red]trouble[/]   {line}", soft_wrap=True)
+        out("  [red]trouble[/]   " + escape(console.printable(line)), soft_wrap=True)
 
 
 def _sync_line(sync: dict[str, Any]) -> str:
@@ -195,7 +196,7 @@ def _write_profile(environment: Environment, name: str, *, yes: bool) -> None:
 @click.option("-n", "--lines", default=20, show_default=True, help="How many lines of each.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 def logs_command(names: tuple[str, ...], lines: int, follow: bool) -> None:
-    """Show the last log lines: parts (engine, gateway, runtime, sync) and functions (tagger)."""
+    """Show the last log lines: parts (engine, gateway, runtime, sync, keeper) and functions (tagger)."""
     from darkroom.operations.logs import follow_logs, last_lines
 
     environment = _environment()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import time
@@ -9,7 +10,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from darkroom.engine import ports, runtime_client
+from darkroom.engine import ports, remains, runtime_client
 from darkroom.engine.internal import EngineSocket
 from darkroom.engine.keys import Keys, create_user
 from darkroom.engine.layout import Layout, layout_of
@@ -20,10 +21,12 @@ from darkroom.engine.parts import (
     client_environment,
     engine_part,
     gateway_part,
+    keeper_part,
     runtime_part,
     sync_part,
 )
 from darkroom.engine.supervision import PartStatus, Supervisor
+from darkroom.engine.truth import EngineRun, Truth, flush
 from darkroom.engine.venvs import Venv, ensure, runtime_of, template_runtime, venvs_of
 from darkroom.errors import EngineError, NotRunningError
 
@@ -33,7 +36,13 @@ if TYPE_CHECKING:
     from darkroom.engine.base import Report
     from darkroom.settings import Settings
 
+_log = logging.getLogger(__name__)
 _READY_TIMEOUT_S = 30.0
+_QUIET_TIMEOUT_S = 5.0
+_QUIET_S = 0.1
+"""An event is with the runtime a few milliseconds after its upload."""
+_NEEDED_BYTES = 64_000_000
+"""Free space without which nothing is started."""
 
 
 class EmbeddedEngine:
@@ -43,6 +52,7 @@ class EmbeddedEngine:
         self._settings = settings
         self.layout: Layout = layout_of(settings)
         self._supervisor = Supervisor(self.layout)
+        self._truth = Truth(self.layout.truth, self.layout.engine_state)
 
     @property
     def endpoint(self) -> str:
@@ -56,27 +66,117 @@ class EmbeddedEngine:
         if self._supervisor.is_running():
             self._wait_ready()
             return False
+        self._end_remains(report)
         if not ports.is_free(self._settings.port):
             raise EngineError(
                 f"Port {self._settings.port} is taken by {ports.holder(self._settings.port)}.",
                 hint="Stop it, or choose another port: DARKROOM_PORT=4567 make up.",
             )
         self._create_folders()
-        keys = Keys.read(self.layout.instance) or self._first_start(venvs[0], report)
+        try:
+            self._start(venvs, report)
+        except OSError as error:
+            raise EngineError(
+                f"The state folder {self.layout.home} cannot be written: {error.strerror}.",
+                hint="Make room on the disk, or choose another folder with DARKROOM_HOME.",
+            ) from None
+        return True
+
+    def _start(self, venvs: tuple[Venv, Venv], report: Report) -> None:
+        keys = self._known_keys(report) or self._first_start(venvs[0], report)
+        saved = self._truth.is_saved()
+        self._truth.begin()
         self._supervisor.write(self._parts(keys, venvs))
         report("starting the engine")
         self._supervisor.start()
         self._wait_ready()
-        return True
+        if saved and (run := self.engine_run()) is not None:
+            self._truth.complete(run)
 
     def start_sync(self) -> None:
         self._settings.inbox.mkdir(parents=True, exist_ok=True)
         self._supervisor.start_part("sync")
+        self._supervisor.start_part("keeper")
 
     def stop(self) -> bool:
+        """Also stops what an `up` left behind whose supervisord was killed."""
         ran = self._supervisor.is_running()
+        complete = ran and self.is_complete() and self._quiet()
+        since = time.time()
         self._supervisor.stop()
-        return ran
+        left = remains.end(self.layout)
+        if complete and not self._truth.stopped(since=since):
+            _log.warning("the engine did not save its state; the next `up` makes it anew")
+        shutil.rmtree(self.layout.run, ignore_errors=True)
+        return ran or bool(left)
+
+    def engine_run(self) -> EngineRun | None:
+        """The run of ministack that is there now; None while there is none.
+
+        Raises:
+            EngineError: the environment is not up.
+        """
+        pid = self._supervisor.pid_of("engine")
+        return EngineRun.of(pid) if pid else None
+
+    def is_complete(self) -> bool:
+        """Whether the engine holds everything that it ever held; False after a crash, until a recovery."""
+        return self._truth.is_complete(self.engine_run())
+
+    def note_complete(self, run: EngineRun) -> None:
+        """A recovery of this run has ended."""
+        self._truth.complete(run)
+
+    def wait_ready(self) -> None:
+        """Return when every part answers. Raises EngineError."""
+        self._wait_ready()
+
+    def checkpoint(self, report: Report) -> None:
+        """Have the engine save what it holds, by a clean stop and a start: from then on a crash keeps that.
+
+        Nothing is in flight meanwhile but what people and tools send: the gateway answers 503, and SDKs try again.
+
+        Raises:
+            EngineError: it does not come back.
+        """
+        report("saving the stack")
+        for part in ("keeper", "sync"):
+            self._supervisor.stop_part(part)
+        complete = self.is_complete() and self._quiet()
+        since = time.time()
+        self._supervisor.stop_part("engine")
+        saved = self._truth.stopped(since=since) and complete
+        self._truth.begin()
+        self._supervisor.start_part("engine")
+        self._wait_ready()
+        if saved and (run := self.engine_run()) is not None:
+            self._truth.complete(run)
+
+    def _quiet(self) -> bool:
+        """Stop the sync and let the events arrive that the engine is still delivering: it forgets them when it stops.
+
+        Returns:
+            Whether they have.
+        """
+        for part in ("keeper", "sync"):
+            self._supervisor.stop_part(part)
+        accepted: int | None = None
+        deadline = time.monotonic() + _QUIET_TIMEOUT_S
+        while time.monotonic() < deadline:
+            queue = self.runtime_status().get("queue") or {}
+            if not queue or queue.get("diskTrouble"):
+                return False
+            if queue["accepted"] == accepted:
+                return True
+            accepted = queue["accepted"]
+            time.sleep(_QUIET_S)
+        return False
+
+    def _end_remains(self, report: Report) -> None:
+        """End what runs without its supervisord, and remove its sockets."""
+        if left := remains.end(self.layout):
+            report(f"stopped what was left of an earlier run: {', '.join(left)}")
+        shutil.rmtree(self.layout.run, ignore_errors=True)
 
     def erase(self) -> None:
         shutil.rmtree(self.layout.home, ignore_errors=False)
@@ -88,10 +188,14 @@ class EmbeddedEngine:
         """What the Lambda runtime says of itself; empty when it does not answer."""
         return runtime_client.status(self.layout.runtime_socket)
 
-    def refresh_functions(self) -> None:
-        """Let the runtime see a deployment at once, and start a worker for each function."""
+    def refresh_functions(self, *, new_credentials: bool = False) -> None:
+        """Let the runtime see a deployment at once, and start a worker for each function.
+
+        Args:
+            new_credentials: roles were made anew, so that sessions of the old ones are void.
+        """
         names = [f"{self._settings.stack}-{function}" for function in FUNCTIONS]
-        runtime_client.refresh(self.layout.runtime_socket, warm=names)
+        runtime_client.refresh(self.layout.runtime_socket, warm=names, new_credentials=new_credentials)
 
     def warnings(self) -> list[str]:
         """What differs from AWS on this machine and can be mended."""
@@ -140,11 +244,36 @@ class EmbeddedEngine:
             gateway_part(self._settings, self.layout),
             runtime_part(self._settings, self.layout, keys, venvs[1]),
             sync_part(self._settings, self.layout, self.bucket()),
+            keeper_part(self._settings, self.layout, venvs[1]),
         ]
 
+    def _known_keys(self, report: Report) -> Keys | None:
+        """This environment's keys; None when there are none yet, or the engine's saved state has lost them."""
+        keys = Keys.read(self.layout.instance)
+        if keys is None:
+            return None
+        try:
+            saved = (self.layout.engine_state / "iam.json").read_text()
+        except OSError:
+            saved = ""
+        if keys.access_key_id in saved:
+            return keys
+        report(
+            "the engine's saved state has lost this environment's keys, so there are new ones: `darkroom env`"
+        )
+        return None
+
     def _create_folders(self) -> None:
+        home = self.layout.home
         try:
             self.layout.create()
+            free = shutil.disk_usage(home).free
+            if free < _NEEDED_BYTES:
+                raise EngineError(
+                    f"The disk of the state folder {home} is full: {free // 1_000_000} MB are free, "
+                    f"{_NEEDED_BYTES // 1_000_000} MB are needed.",
+                    hint="Make room, or choose a folder on another disk with DARKROOM_HOME.",
+                )
         except OSError as error:
             raise EngineError(
                 f"The state folder {self.layout.home} cannot be written: {error.strerror}.",
@@ -179,6 +308,9 @@ class EmbeddedEngine:
                 process.terminate()
                 process.wait(timeout=30)
         self.layout.engine_socket.unlink(missing_ok=True)
+        flush(self.layout.engine_state)
+        if not self.layout.objects.exists():
+            self._truth.note_saved()  # there is nothing yet
         keys = Keys(keys.root_key, keys.token, user["AccessKeyId"], user["SecretAccessKey"])
         keys.write_credentials(self.layout.credentials)
         keys.write(self.layout.instance)

@@ -79,14 +79,32 @@ class Keys:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner can read, never half-written."""
+    """Replace a file by one that only its owner can read, never half-written; it is on disk then.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; the file is as it was.
+    """
     part = path.with_name(path.name + f".{secrets.token_hex(4)}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk: a file that was replaced or removed stays so without power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def create_user(engine: EngineSocket) -> Mapping[str, str]:

@@ -6,6 +6,8 @@
     ├── credentials        AWS shared credentials file of this environment (0600)
     ├── instance.json      keys and tokens that the parts share (0600)
     ├── stack.json         names of the deployed bucket, table and function
+    ├── truth.json         whether the engine holds everything, or a crash lost some of it
+    ├── reload.json        what became of the code that was saved last
     ├── keyring.json       temporary credentials that the gateway has seen handed out (0600)
     ├── supervisord.conf   the parts and how to start them (0600)
     ├── run/               sockets and pid files: gone after `down`
@@ -96,6 +98,14 @@ class Layout:
     @property
     def sync_status(self) -> Path:
         return self.sync_state / "status.json"
+
+    @property
+    def truth(self) -> Path:
+        return self.home / "truth.json"
+
+    @property
+    def reload_status(self) -> Path:
+        return self.home / "reload.json"
 
     @property
     def stack(self) -> Path:

@@ -6,6 +6,8 @@
                 │    ▲                        │ events
                 ▼    └────────────────────────┘
              runtime ──▶ workers (awslambdaric) ──▶ gateway
+                ▲
+             keeper (saved code, and an engine that died)
 
 Each gets a clean environment: nothing of the shell that ran `up` reaches a part, and so none of its secrets.
 """
@@ -140,6 +142,26 @@ def sync_part(settings: Settings, layout: Layout, bucket: str) -> Part:
         *(["--mirror"] if settings.mirror else []),
     )  # fmt: skip
     return Part("sync", command, {**_base(layout), **client_environment(settings, layout)}, autostart=False)
+
+
+def keeper_part(settings: Settings, layout: Layout, venv: Venv) -> Part:
+    """Hot reload, and recovery after a crash of the engine; it starts with the sync, once the stack is there."""
+    command = (
+        sys.executable, "-m", "darkroom.operations.keeper",
+        "--home", str(layout.home),
+        "--run", str(layout.run),
+        "--code", str(settings.project / "lambda"),
+        "--python", str(venv.python),
+        "--stack", settings.stack,
+        "--region", settings.region,
+    )  # fmt: skip
+    given = settings.model_dump(mode="json", exclude_none=True)
+    environment = {
+        **_base(layout),
+        # for the recovery, which is a command of its own and needs this environment's settings
+        **{f"DARKROOM_{name.upper()}": str(value) for name, value in given.items()},
+    }
+    return Part("keeper", command, environment, autostart=False)
 
 
 def client_environment(settings: Settings, layout: Layout) -> dict[str, str]:

@@ -24,14 +24,16 @@ def status(socket: Path) -> dict[str, Any]:
     return answer
 
 
-def refresh(socket: Path, *, warm: Sequence[str]) -> None:
+def refresh(socket: Path, *, warm: Sequence[str], new_credentials: bool = False) -> None:
     """Let it read the functions' configuration anew; it does so by itself a second later.
 
     Args:
         socket: where it listens.
         warm: functions to start a worker for, so that the first event does not wait for one.
+        new_credentials: the role sessions that it holds are void.
     """
+    query = [("warm", name) for name in warm] + [("credentials", "drop")] * new_credentials
     try:
-        exchange(socket, "POST", "/refresh?" + urlencode([("warm", name) for name in warm]))
+        exchange(socket, "POST", "/refresh?" + urlencode(query))
     except (OSError, http.client.HTTPException):
         return  # it is restarting, and reads everything anew then

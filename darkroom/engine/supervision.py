@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 _LOG_BYTES = 5_000_000
 _LOG_BACKUPS = 2
-_STOP_ORDER = ("sync", "runtime", "gateway", "engine")
+_STOP_ORDER = ("keeper", "sync", "runtime", "gateway", "engine")
 """The runtime says its last log lines through the gateway; the gateway outlives it, the engine outlives both."""
 _EXITED = re.compile(r"^\S+ \S+ \S+ exited: (\S+) \((?P<how>.*); not expected\)$", re.MULTILINE)
 
@@ -145,6 +144,14 @@ class Supervisor:
         self.stop_part(name)
         self.start_part(name)
 
+    def pid_of(self, name: str) -> int:
+        """Process id of a part; 0 when it does not run.
+
+        Raises:
+            EngineError: supervisord does not run, or has no such part.
+        """
+        return int(self._call("getProcessInfo", name)["pid"])
+
     def statuses(self) -> list[PartStatus]:
         """Every part, in the order they depend on each other.
 
@@ -167,12 +174,14 @@ class Supervisor:
         ]
 
     def stop(self) -> None:
-        """Stop every part cleanly, then supervisord; afterwards nothing of it is left.
+        """Stop every part cleanly, then supervisord; nothing happens when it does not run.
 
         Raises:
             EngineError: something does not stop.
         """
         pid = self._pid()
+        if not self.is_running():
+            return
         for name in _STOP_ORDER:
             with contextlib.suppress(EngineError):
                 self.stop_part(name)
@@ -180,7 +189,6 @@ class Supervisor:
             self._call("shutdown")
         if pid is not None:
             _wait(lambda: not psutil.pid_exists(pid), timeout_s=90, what="supervisord's end")
-        shutil.rmtree(self._layout.run, ignore_errors=True)
 
     def _pid(self) -> int | None:
         try:

@@ -16,18 +16,24 @@ TIMEOUT_S = 10.0
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
 def exchange(
-    path: Path, method: str, target: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    path: Path,
+    method: str,
+    target: str,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> tuple[int, bytes]:
     """Send a request and read the whole answer.
 
@@ -38,7 +44,7 @@ def exchange(
         OSError: nobody answers at the socket.
         http.client.HTTPException: what answers does not speak HTTP.
     """
-    connection = _UnixConnection(path)
+    connection = _UnixConnection(path, timeout_s)
     try:
         connection.request(method, target, body=body or None, headers=dict(headers or {}))
         response = connection.getresponse()

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from darkroom.engine.keys import write_private
 from darkroom.errors import NotRunningError, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Deployed:
     table: str
     changes: tuple[str, ...]
     """What was done, a sentence each; empty when nothing had changed."""
+    overrides: tuple[str, ...] = ()
+    """Parameters that the user set for this deployment, as `NAME=VALUE`."""
 
 
 class LocalDeployment:
@@ -72,12 +75,14 @@ class LocalDeployment:
             on_event=tell,
         )
         outputs = StackOutputs.from_mapping(deployment.outputs)
-        return Deployed(outputs.bucket, outputs.table, deployment.actions)
+        overrides = tuple(f"{name}={value}" for name, value in self._overrides.items())
+        return Deployed(outputs.bucket, outputs.table, deployment.actions, overrides)
 
 
 def remember(deployed: Deployed, path: Path) -> None:
-    """Note the names of the stack, so that commands need not ask CloudFormation for them."""
-    path.write_text(json.dumps({"bucket": deployed.bucket, "table": deployed.table}) + "\n")
+    """Note the names of the stack, so that commands need not ask CloudFormation for them, and what was set."""
+    content = {"bucket": deployed.bucket, "table": deployed.table, "overrides": deployed.overrides}
+    write_private(path, json.dumps(content) + "\n")
 
 
 def remembered(path: Path) -> Deployed:
@@ -87,9 +92,10 @@ def remembered(path: Path) -> Deployed:
         NotRunningError: there was none.
     """
     try:
-        return Deployed(**json.loads(path.read_text()), changes=())
+        found = json.loads(path.read_text())
     except FileNotFoundError:
         raise NotRunningError("No stack was deployed yet.", hint="Run `make up`.") from None
+    return Deployed(found["bucket"], found["table"], (), tuple(found.get("overrides", ())))
 
 
 def _parsed(overrides: Sequence[str]) -> dict[str, str]:

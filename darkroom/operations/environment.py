@@ -15,6 +15,8 @@ from darkroom.engine.embedded import EmbeddedEngine
 from darkroom.errors import EngineError, NotRunningError
 from darkroom.operations.deployment import LocalDeployment, remember, remembered
 from darkroom.operations.records import UPLOADS, Images, candidate_keys
+from darkroom.operations.recovery import Recovery, exclusive
+from darkroom.operations.sources import changed_sources, digests, note_deployed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 _LOCK_TIMEOUT_S = 120.0
+_CHECKPOINT_RECORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Status:
         parts: every supervised part.
         sync: what the sync says of itself (see `darkroom.sync`), empty before it has.
         runtime: what the Lambda runtime says of itself, empty when it does not answer.
+        reload: what became of the code that was saved last (see `darkroom.operations.reload`), empty before.
+        changed: files that have changed since the last `up` and are deployed by the next one.
     """
 
     running: bool
@@ -61,6 +66,8 @@ class Status:
     parts: tuple[PartStatus, ...] = ()
     sync: dict[str, Any] = field(default_factory=dict)
     runtime: dict[str, Any] = field(default_factory=dict)
+    reload: dict[str, Any] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
@@ -79,6 +86,9 @@ class Status:
         for name, function in (self.runtime.get("functions") or {}).items():
             if function["lastInitError"]:
                 found.append(f"{name} does not start: {_one_line(function['lastInitError'])}")
+        if message := self.reload.get("message"):
+            found.append(f"saved code is not live, the code before it answers: {message}")
+        found += [f"{path} has changed: run `make up`" for path in self.changed]
         queue = self.runtime.get("queue") or {}
         if queue.get("diskTrouble"):
             found.append(f"events cannot be kept on disk: {queue['diskTrouble']}")
@@ -120,8 +130,13 @@ class Environment:
         stack = LocalDeployment(self.settings, overrides)
         with self._lock():
             started = self.engine.start(report)
+            sources = digests(self.settings.project)
             deployed = stack.deploy(self.session(), report)
             remember(deployed, self.layout.stack)
+            note_deployed(self.layout.home, sources)
+            if deployed.changes:
+                self._keep(report)
+            recovered = Recovery(self.settings, self.engine, report).run()
             if started or deployed.changes:
                 self.engine.refresh_functions()
             self.engine.start_sync()
@@ -130,9 +145,19 @@ class Environment:
             bucket=deployed.bucket,
             table=deployed.table,
             started=started,
-            changes=deployed.changes,
+            changes=(*deployed.changes, *((str(recovered),) if recovered else ())),
             warnings=tuple(self.engine.warnings()),
         )
+
+    def _keep(self, report: Report) -> None:
+        """Have the new stack saved, so that a crash of the engine does not take it.
+
+        With many records that takes too long (some 2 ms for each): a recovery then deploys the stack again.
+        """
+        if self.images().count_roughly() > _CHECKPOINT_RECORDS:
+            return
+        with exclusive(self.layout.home):
+            self.engine.checkpoint(report)
 
     def down(self) -> bool:
         """Stop everything. Returns whether anything ran."""
@@ -157,6 +182,8 @@ class Environment:
             parts=tuple(self.engine.statuses()),
             sync=self.sync_status(),
             runtime=self.engine.runtime_status(),
+            reload=_read_json(self.layout.reload_status),
+            changed=changed_sources(self.layout.home, self.settings.project),
         )
 
     def sync_status(self) -> dict[str, Any]:

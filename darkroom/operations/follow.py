@@ -1,4 +1,4 @@
-"""Following images as they are tagged, from the tagger's structured log."""
+"""Following images as they are tagged, from the tagger's structured log, and code as it is reloaded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from darkroom.operations.logs import LogFollower
+from darkroom.operations.reload import read_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from darkroom.operations.environment import Environment
 
@@ -18,19 +20,40 @@ _FIELDS = ("image", "duration_ms", "labels", "source", "error_code", "error_mess
 
 
 def follow(environment: Environment) -> Iterator[dict[str, Any]]:
-    """One outcome per image from now on, for ever.
+    """One outcome per image and per reload from now on, for ever; a reload that failed before is told first.
 
     Yields:
         ``{"outcome": "tagged" | "failed" | …, "image": key, "time": ISO 8601, …}``; ``outcome`` is the log line's
-        message, the other fields are those that the tagger writes with it.
+        message, the other fields are those that the tagger writes with it. Or ``{"outcome": "reloaded" | "not
+        reloaded", "time": …, "functions": […], "message": …, "file": …, "line": …}``.
     """
     follower = LogFollower(environment, "tagger")
+    reloads = ReloadFollower(environment.layout.reload_status)
     while True:
+        yield from reloads.new()
         for line in follower.new():
             outcome = parse(line)
             if outcome is not None:
                 yield outcome
         time.sleep(_POLL_S)
+
+
+class ReloadFollower:
+    """The outcome of each reload, once; of the one before the first look only if it failed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        before = read_outcome(path)
+        self._seen = "" if before.get("message") else before.get("time", "")
+
+    def new(self) -> list[dict[str, Any]]:
+        """What has happened since the last call."""
+        found = read_outcome(self._path)
+        if not found or found["time"] == self._seen:
+            return []
+        self._seen = found["time"]
+        failed = bool(found["message"])
+        return [{"outcome": "not reloaded" if failed else "reloaded", **found}]
 
 
 def parse(line: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from darkroom.operations.environment import Environment
 
-_PARTS = ("engine", "gateway", "runtime", "sync")
+_PARTS = ("engine", "gateway", "runtime", "sync", "keeper")
 _POLL_S = 0.3
 _RECENT_MS = 15 * 60 * 1000
 _REREAD_MS = 5_000

@@ -36,6 +36,10 @@ class Images:
         record = _record(TypeDeserializer(), answer.get("Item") or {})
         return record if "Status" in record else None
 
+    def count_roughly(self) -> int:
+        """How many records there are; on AWS as of some hours ago."""
+        return int(self._client.describe_table(TableName=self._table)["Table"].get("ItemCount", 0))
+
     def all(self) -> Iterator[Record]:
         """Every record, in no order, page by page.
 

@@ -27,8 +27,9 @@ How a request becomes an answer:
     validation   the answer against the model once more; then `wire`
 
 What people write is read by `fixtures` and `sections` (one module for each section), completed from `taxonomy`, checked
-by `linting`, written for them by `authoring`. `faults` and `control` break things on purpose. Importing this package
-is cheap: Pillow, PyYAML, aiohttp and botocore are loaded by what needs them.
+by `linting` (`places` finds the lines), written for them by `authoring`, shown to them by `completing`. `faults` and
+`control` break things on purpose. Importing this package is cheap: Pillow, PyYAML, aiohttp and botocore are loaded by
+what needs them.
 
 The documentation with all formats and the differences from AWS is docs/rekognition.md.
 """
@@ -45,7 +46,7 @@ from darkroom.rekognition.errors import (
 )
 from darkroom.rekognition.labels import MaxLabelsRule
 from darkroom.rekognition.service import Mode, Rekognition
-from darkroom.rekognition.sources import ObjectSource
+from darkroom.rekognition.sources import ObjectSource, check_answer
 from darkroom.rekognition.wire import SOURCE_HEADER, Answer
 
 __all__ = [
@@ -63,4 +64,5 @@ __all__ = [
     "ServiceError",
     "SourceError",
     "SourceUnavailableError",
+    "check_answer",
 ]

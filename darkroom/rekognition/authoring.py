@@ -38,7 +38,7 @@ def add_fixture(
     image: Path,
     fixtures: Path,
     *,
-    labels: Mapping[str, float],
+    labels: Mapping[str, float] | None = None,
     faces: Sequence[str] = (),
     text: Sequence[str] = (),
     moderation: Mapping[str, float] | None = None,
@@ -49,7 +49,7 @@ def add_fixture(
     Args:
         image: a PNG or JPEG.
         fixtures: the fixtures folder.
-        labels: name to confidence; ancestors are completed when served.
+        labels: name to confidence; ancestors are completed when served. Without any, the other sections imply them.
         faces: see the module.
         text: lines, from the top.
         moderation: name to confidence.
@@ -69,7 +69,8 @@ def add_fixture(
     folder = fixtures / "authored"
     path = _place(folder, image, sha256, replace=replace)
     document: dict[str, Any] = {"image": {"name": image.name, "sha256": sha256, "size": f"{width}x{height}"}}
-    document["labels"] = dict(labels)
+    if labels or not (faces or text or moderation):
+        document["labels"] = dict(labels or {})
     if faces:
         document["faces"] = [read_face_words(words, image) for words in faces]
     if text:
@@ -82,13 +83,13 @@ def add_fixture(
 
 def _place(folder: Path, image: Path, sha256: str, *, replace: bool) -> Path:
     """The file that the picture has, or a free one with the picture's name."""
-    for fixture in FixtureStore(folder=folder, clock=lambda: 0.0).usable():
-        if fixture.sha256 == sha256:
-            if not replace:
-                raise FixtureError(fixture.path, ["already describes this picture; edit it, or replace it"])
-            return fixture.path
+    own = FixtureStore(folder=folder, clock=lambda: 0.0).place(sha256)
+    if own is not None:
+        if not replace:
+            raise FixtureError(own, [f"already describes this picture ({image}): edit it, or replace it"])
+        return own
     path = folder / f"{image.stem}.yaml"
-    if path.exists() and not replace:
+    if path.exists():
         path = folder / f"{image.stem}-{sha256[:8]}.yaml"
     return path
 
@@ -137,7 +138,7 @@ def render(document: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for section, content in document.items():
         lines.extend([""] if lines else [])
-        lines.append(f"{section}:")
+        lines.append(f"{section}:" if content else f"{section}: {{}}")
         if isinstance(content, dict):
             lines.extend(f"  {_key(name)}: {_flow(value)}" for name, value in content.items())
         else:

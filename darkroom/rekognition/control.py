@@ -2,6 +2,7 @@
 
 ``GET`` shows the plan and what has fired, ``PUT`` starts a plan, ``DELETE`` ends all faults. A request needs the
 header `CONTROL_HEADER`, which no web page can send without asking, and it comes under the server's other guards.
+A server that stands alone takes any value of it; a gateway that guards more than pictures asks for a secret.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 CONTROL_PATH = "/_darkroom/rekognition/faults"
 CONTROL_HEADER = "X-Darkroom-Control"
+ANY_TOKEN = "any"  # noqa: S105 -- what a server that stands alone is sent
 _TIMEOUT_S = 5
 
 
@@ -41,45 +43,52 @@ def control_answer(faults: FaultInjector, *, method: str, body: bytes) -> Answer
     return _json(200, {"plan": plan_document(faults.plan), "fired": dict(faults.fired)})
 
 
-def show_faults(endpoint: str) -> dict[str, Any]:
+def show_faults(endpoint: str, *, token: str = ANY_TOKEN) -> dict[str, Any]:
     """The plan in force and how often each kind has fired.
+
+    Args:
+        endpoint: where the server answers.
+        token: what its control asks for in the header.
 
     Raises:
         ControlError: see there.
     """
-    return _ask(endpoint, "GET", None)
+    return _ask(endpoint, "GET", None, token)
 
 
-def set_faults(endpoint: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+def set_faults(endpoint: str, plan: Mapping[str, Any], *, token: str = ANY_TOKEN) -> dict[str, Any]:
     """Start a plan: ``{"seed": 1, "tps": 5, "faults": [{"kind": "throttling", "rate": 0.2}]}``.
 
     Raises:
         ControlError: see there; also where the plan is not right.
     """
-    return _ask(endpoint, "PUT", json.dumps(plan).encode())
+    return _ask(endpoint, "PUT", json.dumps(plan).encode(), token)
 
 
-def clear_faults(endpoint: str) -> dict[str, Any]:
+def clear_faults(endpoint: str, *, token: str = ANY_TOKEN) -> dict[str, Any]:
     """End all faults.
 
     Raises:
         ControlError: see there.
     """
-    return _ask(endpoint, "DELETE", None)
+    return _ask(endpoint, "DELETE", None, token)
 
 
-def _ask(endpoint: str, method: str, body: bytes | None) -> dict[str, Any]:
+def _ask(endpoint: str, method: str, body: bytes | None, token: str) -> dict[str, Any]:
     if not endpoint.startswith(("http://", "https://")):
         raise ControlError(f"{endpoint!r} is not an http address.")
     request = urllib.request.Request(  # noqa: S310 -- the scheme was checked
-        endpoint.rstrip("/") + CONTROL_PATH, data=body, method=method, headers={CONTROL_HEADER: "1"}
+        endpoint.rstrip("/") + CONTROL_PATH, data=body, method=method, headers={CONTROL_HEADER: token}
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_TIMEOUT_S) as response:
             return dict(json.loads(response.read()))
     except urllib.error.HTTPError as error:
-        raise ControlError(_message(error.read()) or f"{endpoint} answers {error.code}") from None
+        said = _message(error.read())
+        raise ControlError(
+            said or f"{endpoint} answers {error.code}: no control of faults for this caller."
+        ) from None
     except (OSError, ValueError) as error:
         raise ControlError(f"No local Rekognition answers at {endpoint}: {error}") from None
 

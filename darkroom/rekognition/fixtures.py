@@ -156,6 +156,12 @@ class FixtureStore:
         self._refresh()
         return sha256 in self._by_hash
 
+    def place(self, sha256: str) -> Path | None:
+        """The file for a picture, usable or not."""
+        self._refresh()
+        entry = self._by_hash.get(sha256)
+        return entry.path if entry else None
+
     def rules(self) -> Iterator[Fixture]:
         """The rules in the order of their files' names.
 

@@ -16,6 +16,7 @@ from darkroom.rekognition.fixtures import Fixture, listing, read_fixture
 from darkroom.rekognition.images import inspect
 from darkroom.rekognition.model import service_model
 from darkroom.rekognition.parameters import fingerprint
+from darkroom.rekognition.places import line_of
 from darkroom.rekognition.validation import answer_problems
 
 if TYPE_CHECKING:
@@ -34,11 +35,17 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence about one file."""
+    """One sentence about one file; `line` (from 1) is None where there is no text to point at."""
 
     path: Path
     severity: Severity
     sentence: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """As compilers write it, so that editors and CI services make it a link."""
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.severity.value}: {self.sentence}"
 
 
 def lint(fixtures: Path, images: Path | None = None) -> list[Finding]:
@@ -59,16 +66,25 @@ def lint(fixtures: Path, images: Path | None = None) -> list[Finding]:
         try:
             fixture = read_fixture(path)
         except FixtureError as error:
-            found.extend(Finding(path, Severity.ERROR, problem) for problem in error.problems)
+            found.extend(_finding(path, Severity.ERROR, problem) for problem in error.problems)
             continue
         usable.append(fixture)
-        found.extend(Finding(path, Severity.REMARK, remark) for remark in fixture.remarks)
-        found.extend(Finding(path, Severity.REMARK, remark) for remark in _label_remarks(fixture))
+        remarks = (*fixture.remarks, *_label_remarks(fixture))
+        found.extend(_finding(path, Severity.REMARK, remark) for remark in remarks)
     found.extend(_duplicates(usable))
     if images is not None:
         found.extend(_against_images(usable, images))
     found.extend(_recordings(fixtures / "recorded"))
     return found
+
+
+def _finding(path: Path, severity: Severity, sentence: str, *, place: str = "") -> Finding:
+    """A finding with the line of the place that its sentence begins with, or of another."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return Finding(path, severity, sentence)
+    return Finding(path, severity, sentence, line_of(text, place or sentence))
 
 
 def _label_remarks(fixture: Fixture) -> Iterator[str]:
@@ -94,7 +110,7 @@ def _duplicates(fixtures: list[Fixture]) -> Iterator[Finding]:
         other = first.setdefault(fixture.sha256, fixture)
         if other is not fixture:
             sentence = f"describes the same picture as {other.path.name}, which is used"
-            yield Finding(fixture.path, Severity.ERROR, sentence)
+            yield _finding(fixture.path, Severity.ERROR, sentence, place="image.sha256")
 
 
 def _against_images(fixtures: list[Fixture], images: Path) -> Iterator[Finding]:
@@ -110,7 +126,7 @@ def _against_images(fixtures: list[Fixture], images: Path) -> Iterator[Finding]:
             named = by_name.get(path.name)
             if named:
                 sentence = f"{path} has other bytes: its SHA-256 is {sha256}"
-                yield Finding(named.path, Severity.REMARK, sentence)
+                yield _finding(named.path, Severity.REMARK, sentence, place="image.sha256")
             else:
                 yield Finding(path, Severity.REMARK, "no fixture describes this picture")
             continue
@@ -121,7 +137,7 @@ def _against_images(fixtures: list[Fixture], images: Path) -> Iterator[Finding]:
             continue
         if fixture.size not in (None, size):
             sentence = f"image.size should be {size[0]}x{size[1]}"
-            yield Finding(fixture.path, Severity.REMARK, sentence)
+            yield _finding(fixture.path, Severity.REMARK, sentence, place="image.size")
 
 
 def _recordings(folder: Path) -> Iterator[Finding]:

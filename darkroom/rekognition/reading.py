@@ -68,7 +68,7 @@ def load_mapping(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UnreadableError(f"the file is not UTF-8 (byte {error.start})") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UnreadableError(" ".join(str(error).split())) from None
+        raise UnreadableError(" ".join(str(error).replace('in "<unicode string>",', "at").split())) from None
     if not isinstance(document, dict):
         raise UnreadableError("the file must hold a mapping: image:, labels:, faces: and so on")
     return document

@@ -15,12 +15,8 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from darkroom.rekognition.errors import (
-    ObjectDeniedError,
-    ObjectMissingError,
-    ObjectTooLargeError,
-    SourceUnavailableError,
-)
+from darkroom.rekognition.errors import SourceUnavailableError
+from darkroom.rekognition.sources import check_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +76,12 @@ class S3Source:
         url = object_url(access.endpoint, bucket, key, version)
         try:
             async with session.get(URL(url, encoded=True), headers=signed_headers(access, url)) as response:
-                _check(response, f"s3://{bucket}/{key}", limit_bytes)
+                check_answer(
+                    f"s3://{bucket}/{key}",
+                    status=response.status,
+                    size_bytes=response.content_length,
+                    limit_bytes=limit_bytes,
+                )
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise SourceUnavailableError(f"s3://{bucket}/{key} cannot be read: {error!r}") from error
@@ -123,14 +124,3 @@ def signed_headers(access: Access, url: str) -> dict[str, str]:
     except BotoCoreError as error:
         raise SourceUnavailableError(f"the AWS credentials cannot be used: {error}") from error
     return dict(request.headers.items())
-
-
-def _check(response: aiohttp.ClientResponse, what: str, limit_bytes: int) -> None:
-    if response.status == 403:
-        raise ObjectDeniedError(f"{what}: S3 denies it to the credentials in use")
-    if response.status >= 500:
-        raise SourceUnavailableError(f"{what}: S3 answers {response.status}")
-    if response.status != 200:
-        raise ObjectMissingError(f"{what}: S3 answers {response.status}")
-    if (response.content_length or 0) > limit_bytes:
-        raise ObjectTooLargeError(f"{what} has {response.content_length} bytes, the limit is {limit_bytes}")

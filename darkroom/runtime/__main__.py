@@ -19,6 +19,7 @@ from aiohttp import web
 from darkroom.runtime import folders
 from darkroom.runtime.asynchronous import AsynchronousInvoker
 from darkroom.runtime.code import CodeStore
+from darkroom.runtime.engine_life import EngineLife
 from darkroom.runtime.environment import Endpoints, Interpreter
 from darkroom.runtime.errors import StartError
 from darkroom.runtime.functions import Functions, RoleSessions
@@ -95,7 +96,8 @@ async def serve(options: argparse.Namespace) -> None:
         _log.info("removed %d folders of workers of an earlier run", left)
     calls = aws.Calls()
     source = aws.EngineFunctions(calls, options.engine_socket)
-    sessions = RoleSessions(aws.RoleCredentials(calls))
+    engine = EngineLife(options.engine_socket)
+    sessions = RoleSessions(aws.RoleCredentials(calls), engine=engine)
     functions = Functions(source, ttl_s=options.configuration_seconds)
     logs = LogShipper(aws.CloudWatchLogs(calls))
     endpoints = Endpoints(calls.region, options.endpoint_url, options.rekognition_endpoint_url)
@@ -111,7 +113,12 @@ async def serve(options: argparse.Namespace) -> None:
         in_use=functions.code_in_use,
     )
     invoker = AsynchronousInvoker(
-        queue, functions, pool, aws.Destinations(calls, sessions.get), retry_base_s=options.retry_base_seconds
+        queue,
+        functions,
+        pool,
+        aws.Destinations(calls, sessions.get),
+        retry_base_s=options.retry_base_seconds,
+        engine=engine,
     )
     server = web.AppRunner(
         RuntimeServer(functions, pool, invoker, queue, logs).application(),

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.runtime import destinations
 from darkroom.runtime.destinations import Condition
+from darkroom.runtime.engine_life import EngineLife
 from darkroom.runtime.errors import (
     QueueError,
     ResourceNotFoundError,
@@ -91,6 +92,7 @@ class AsynchronousInvoker:
         *,
         retry_base_s: float = 1.0,
         clock: Callable[[], float] = time.time,
+        engine: EngineLife | None = None,
     ) -> None:
         self._queue = queue
         self._functions = functions
@@ -98,6 +100,7 @@ class AsynchronousInvoker:
         self._sink = sink
         self._retry_base_s = retry_base_s
         self._clock = clock
+        self._engine = engine or EngineLife()
         self._loop = asyncio.get_running_loop()
         self._lines: dict[str, _Line] = {}
         self._later: list[tuple[float, int, QueuedEvent]] = []
@@ -226,15 +229,24 @@ class AsynchronousInvoker:
         invocation = Invocation(
             event.request_id, payload, qualified_arn(event.arn, event.qualifier), event.trace_id
         )
+        life = self._engine.now()
+
+        def on_start() -> None:
+            nonlocal life
+            life = self._engine.now()
+            self._queue.started(event)
+
         outcome = await self._pool.run(
             config,
             invocation,
             urgent=False,
             waited_s=max(self._clock() - event.due_at, 0.0),
-            on_start=lambda: self._queue.started(event),
+            on_start=on_start,
         )
         if not outcome.failed:
             await self._succeed(event, payload, outcome, settings, config)
+        elif self._engine.ended_since(life):
+            raise SystemFaultError("the engine ended in the middle of the invocation")
         elif event.failures >= settings.maximum_retries:
             event.failures += 1
             await self._give_up(event, Condition.RETRIES_EXHAUSTED, outcome, settings, config)

@@ -88,8 +88,8 @@ class Calls:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            message = error.response["Error"].get("Message", "")
+            details = error.response.get("Error", {})  # absent when what answered was no AWS service
+            code, message = details.get("Code", "Unknown"), details.get("Message", "")
             if code == "ResourceNotFoundException":
                 raise ResourceNotFoundError(message) from error
             raise SystemFaultError(f"{error.operation_name} was refused: {code}: {message}") from error
@@ -189,6 +189,7 @@ def function_config(answer: Mapping[str, Any]) -> FunctionConfig:
         log_level=log_settings.get("ApplicationLogLevel", ""),
         dead_letter_arn=(found.get("DeadLetterConfig") or {}).get("TargetArn", ""),
         reserved_concurrency=(answer.get("Concurrency") or {}).get("ReservedConcurrentExecutions"),
+        modified=found.get("LastModified", ""),
     )
 
 

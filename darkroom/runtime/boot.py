@@ -4,7 +4,8 @@ Run by the functions' interpreter as a plain file (``python -I -S boot.py …``)
 library and the function never sees it: on Linux it replaces itself by ``python -m awslambdaric HANDLER``.
 
 Arguments: the runtime's process id, the limit of private memory in bytes (0 for none), a descriptor that
-reaches its end when the runtime dies (-1 where the kernel does it), the interpreter, the handler.
+reaches its end when the runtime dies (-1 where the kernel does it), the interpreter, the handler; then options of
+the interpreter, such as a debugger to run under.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def stand_guard(descriptor: int, child: int) -> None:
 def main(arguments: list[str]) -> None:
     """Set everything up and become the runtime interface client."""
     parent, private_bytes, descriptor = (int(argument) for argument in arguments[:3])
-    python, handler = arguments[3:]
+    python, handler, *options = arguments[3:]
     if descriptor < 0:
         bind_to_parent(parent)
     elif child := os.fork():
@@ -72,7 +73,7 @@ def main(arguments: list[str]) -> None:
     limit(private_bytes)
     if descriptor >= 0:
         os.close(descriptor)
-    os.execv(python, [python, "-m", "awslambdaric", handler])  # noqa: S606 - no shell is wanted
+    os.execv(python, [python, *options, "-m", "awslambdaric", handler])  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -55,6 +55,13 @@ class CodeStore:
             task.add_done_callback(lambda _: self._under_way.pop(folder.name, None))
         return await asyncio.shield(task)
 
+    async def put(self, code_sha256: str, package: bytes) -> Path:
+        """Unpack a package that is at hand. Raises SystemFaultError: it is no safe zip file."""
+        folder = self._folder / _hex(code_sha256)
+        if not folder.is_dir():
+            await asyncio.to_thread(_unpack, package, folder)
+        return folder
+
     def keep_only(self, code_sha256s: Collection[str]) -> None:
         """Remove the code of all others."""
         wanted = {_hex(sha) for sha in code_sha256s} | set(self._under_way)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
+from typing import Any
 
 TIMED_OUT = "Sandbox.Timedout"
 EXIT = "Runtime.ExitError"
@@ -43,3 +44,16 @@ def exit_words(code: int) -> str:
     if code == 0:
         return "Runtime exited without providing a reason"
     return f"Runtime exited with error: exit status {code}"
+
+
+def described(found: bytes, error_type: str) -> dict[str, Any]:
+    """The members of an init error's document that a person needs; the stack trace names file and line."""
+    try:
+        members = json.loads(found)
+    except ValueError:
+        members = {}
+    return {
+        "errorType": error_type,
+        "errorMessage": str(members.get("errorMessage", "")),
+        "stackTrace": [str(line) for line in members.get("stackTrace") or []],
+    }

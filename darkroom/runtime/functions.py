@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from darkroom.runtime.engine_life import EngineLife, Life
 from darkroom.runtime.model import (
     LATEST,
     Credentials,
@@ -137,29 +138,57 @@ def _choose(configs: Mapping[str, InvokeSettings], qualifier: str, *, guess_alia
 class RoleSessions:
     """Credentials of functions' roles, one session per function, renewed before they end.
 
-    The session is named as Lambda names it: after the function.
+    The session is named as Lambda names it: after the function. When the engine begins a new life, every session is
+    forgotten, and workers that hold one are replaced before they run into a refusal.
     """
 
-    def __init__(self, source: CredentialsSource, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        source: CredentialsSource,
+        clock: Callable[[], float] = time.time,
+        *,
+        engine: EngineLife | None = None,
+    ) -> None:
         self._source = source
         self._clock = clock
+        self._engine = engine or EngineLife()
+        self._life = self._engine.now()
         self._known: dict[tuple[str, str], Credentials] = {}
+        self._usable: set[str] = set()
         self._lock = asyncio.Lock()
 
     def ends_soon(self, credentials: Credentials) -> bool:
         """Whether a worker with these must be replaced before it runs another invocation."""
-        lifetime_s = credentials.expires_at - credentials.made_at
-        return self._clock() + min(CREDENTIALS_MARGIN_S, lifetime_s / 2) >= credentials.expires_at
+        self._look_at_engine()
+        return credentials.access_key_id not in self._usable or self._is_old(credentials)
 
     async def get(self, role_arn: str, session_name: str) -> Credentials:
         """A session with some minutes left. Raises SystemFaultError."""
         key = (role_arn, session_name)
         async with self._lock:
-            known = self._known.get(key)
-            if known is None or self.ends_soon(known):
-                known = self._known[key] = await self._source.assume(role_arn, session_name)
-            return known
+            while True:
+                life = self._look_at_engine()
+                known = self._known.get(key)
+                if known is not None and not self._is_old(known):
+                    return known
+                made = await self._source.assume(role_arn, session_name)
+                if life == self._engine.now():  # else an engine made it that is gone by now
+                    self._known[key] = made
+                    self._usable.add(made.access_key_id)
+                    return made
 
     def forget(self) -> None:
-        """After a deploy a role may be another one under the same name."""
+        """Use none of them any more: after a deploy a role may be another one under the same name."""
         self._known.clear()
+        self._usable.clear()
+
+    def _is_old(self, credentials: Credentials) -> bool:
+        lifetime_s = credentials.expires_at - credentials.made_at
+        return self._clock() + min(CREDENTIALS_MARGIN_S, lifetime_s / 2) >= credentials.expires_at
+
+    def _look_at_engine(self) -> Life:
+        life = self._engine.now()
+        if life is not None and life != self._life:
+            self._life = life
+            self.forget()
+        return life

@@ -75,6 +75,7 @@ class Lane:
     no_start_before: float = 0.0
     used_at: float = 0.0
     grew_at: float = 0.0
+    changed_at: float = 0.0
 
     @property
     def waiting(self) -> int:

@@ -44,6 +44,7 @@ class FunctionConfig:
     log_level: str = ""  # ApplicationLogLevel, only with JSON
     dead_letter_arn: str = ""
     reserved_concurrency: int | None = None
+    modified: str = ""  # LastModified, ISO 8601 in UTC: text order is time order
 
     @property
     def log_group_name(self) -> str:

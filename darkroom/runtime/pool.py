@@ -4,26 +4,26 @@ A call goes to an idle worker of its lane; callers that wait for an answer go be
 decides who gets a new worker.
 
 When a lane's configuration changes, idle workers end, busy ones finish their invocation and end, and what
-waits starts on the new code.
+waits starts on the new code: on the worker that tried it, if there is one (see trial.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from darkroom.runtime import memory
+from darkroom.runtime import faults, memory
 from darkroom.runtime.errors import SystemFaultError, TooManyRequestsError
 from darkroom.runtime.lanes import Call, Lane, PoolLimits, make_room
 from darkroom.runtime.model import Outcome
+from darkroom.runtime.trial import Trials
 from darkroom.runtime.worker import InitError, State, Surroundings, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from darkroom.runtime.code import CodeStore
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _FORGET_LANE_S = 3600.0
 _POLL_S = 0.02
+_STALE_S = 5.0
+"""Longer than any configuration is believed: an answer from before the last change cannot come later."""
 
 
 class Pool:
@@ -52,6 +54,7 @@ class Pool:
         self._sessions = sessions
         self.limits = limits or PoolLimits()
         self._in_use = in_use
+        self._trials = Trials(surroundings, code, sessions, on_idle=self._idle, on_stopped=self._stopped)
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._running: dict[str, int] = {}  # by function: waiting here or running
         self._loop = asyncio.get_running_loop()
@@ -114,6 +117,20 @@ class Pool:
         lane = self._lane(config)
         if not lane.size and not self._closed:
             self._grow(lane)
+        self._pump()
+
+    async def try_code(self, configs: Sequence[FunctionConfig], package: bytes) -> dict[str, InitError]:
+        """Start each function with new code, beside what runs (see `Trials.try_code`)."""
+        if self._closed:
+            raise SystemFaultError("the runtime is stopping")
+        return await self._trials.try_code(configs, package)
+
+    def drop_credentials(self) -> None:
+        """Forget every role session: idle workers end now, busy ones after their invocation."""
+        self._sessions.forget()
+        self._trials.drop()
+        for worker in self._workers():
+            self._retire(worker)
 
     def used_functions(self) -> list[tuple[str, str]]:
         """Name and version of the lanes that have workers."""
@@ -138,6 +155,7 @@ class Pool:
             await asyncio.sleep(_POLL_S)
         for worker in self._workers():
             worker.kill()
+        await self._trials.stop()
         await asyncio.gather(*self._tasks)  # what was being started ends too
         for worker in self._workers():
             await worker.stopped()
@@ -150,15 +168,30 @@ class Pool:
     def _lane(self, config: FunctionConfig) -> Lane:
         key = (config.name, config.version)
         lane = self._lanes.get(key)
+        now = time.monotonic()
         if lane is None:
-            lane = self._lanes[key] = Lane(config)
+            lane = self._lanes[key] = Lane(config, changed_at=now)
+            self._take_candidate(lane, config)
         elif lane.config is not config and lane.config.fingerprint != config.fingerprint:
-            lane.came_up()  # whatever failed was the old code
-            for worker in lane.workers:
-                self._retire(worker)
+            if config.modified < lane.config.modified and now - lane.changed_at < _STALE_S:
+                config = lane.config  # this was read before the change that the lane knows already
+            else:
+                self._change(lane, config, now)
         lane.config = config
-        lane.used_at = time.monotonic()
+        lane.used_at = now
         return lane
+
+    def _change(self, lane: Lane, config: FunctionConfig, now: float) -> None:
+        lane.came_up()  # whatever failed was the old code
+        lane.changed_at = now
+        for worker in lane.workers:
+            self._retire(worker)
+        self._take_candidate(lane, config)
+
+    def _take_candidate(self, lane: Lane, config: FunctionConfig) -> None:
+        worker = self._trials.take(config)
+        if worker is not None:
+            lane.workers.append(worker)
 
     def _pump(self) -> None:
         """Give work to idle workers, then make workers where they are missing."""
@@ -235,6 +268,9 @@ class Pool:
             folder = await self._code_folder(config)
         except SystemFaultError as error:
             self._not_started(lane, error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not take the lane's place for ever
+            _log.exception("no worker for %s, after a bug of the runtime", config.name)
+            self._not_started(lane, SystemFaultError(f"a bug of the runtime: {error!r}"))
         else:
             if not self._closed and lane.config.fingerprint == config.fingerprint:
                 await self._start_worker(lane, config, credentials, folder)
@@ -258,10 +294,15 @@ class Pool:
 
     async def _code_folder(self, config: FunctionConfig) -> Path:
         folder = await self._code.folder_of(config)
+        self._forget_code(config.code_sha256)
+        return folder
+
+    def _forget_code(self, *also_wanted: str) -> None:
+        """Remove the packages that nothing runs, tries or is about to run."""
         running = {worker.config.code_sha256 for lane in self._lanes.values() for worker in lane.workers}
         wanted = {lane.config.code_sha256 for lane in self._lanes.values()}
-        self._code.keep_only(running | wanted | self._in_use() | {config.code_sha256})
-        return folder
+        tried = self._trials.code_in_use()
+        self._code.keep_only(running | wanted | self._in_use() | tried | {*also_wanted})
 
     def _not_started(self, lane: Lane, error: SystemFaultError) -> None:
         """No process could be made: the oldest caller hears it, the others wait for the next try."""
@@ -285,12 +326,14 @@ class Pool:
             lane.workers.remove(worker)
             if init_error is not None and lane.config.fingerprint == worker.config.fingerprint:
                 self._init_failed(lane, init_error)
+            if lane.config.code_sha256 != worker.config.code_sha256:
+                self._forget_code()
         if not self._closed:
             self._pump()
 
     def _init_failed(self, lane: Lane, error: InitError) -> None:
         """The invocation that caused the start fails with the init error, as in Lambda."""
-        document = describe_init_error(error)
+        document = faults.described(error.document, error.error_type)
         lane.init_error = {**document, "at": time.time(), "codeSha256": lane.config.code_sha256}
         _log.warning(
             "%s does not start: %s: %s", lane.config.name, error.error_type, document["errorMessage"]
@@ -353,16 +396,3 @@ class Pool:
             }
             for (name, version), lane in sorted(self._lanes.items())
         }
-
-
-def describe_init_error(error: InitError) -> dict[str, Any]:
-    """The members of an init error's document that a person needs; the stack trace names file and line."""
-    try:
-        document = json.loads(error.document)
-    except ValueError:
-        document = {}
-    return {
-        "errorType": error.error_type,
-        "errorMessage": str(document.get("errorMessage", "")),
-        "stackTrace": [str(line) for line in document.get("stackTrace") or []],
-    }

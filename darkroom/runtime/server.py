@@ -2,8 +2,9 @@
 
     POST /invocations/{name}   Invoke (the gateway has checked who calls and whether they may)
     POST /events               an event of the engine's proxy seam
-    POST /refresh              forget what is cached: something was deployed. `?warm=NAME` also makes a worker
-    ready GET  /status               what `darkroom status` shows
+    POST /refresh              forget what is cached: something was deployed; `?warm=NAME` makes a worker ready
+    POST /trials               a package in the body: does each `?function=NAME` come up with it? Nothing changes yet
+    GET  /status               what `darkroom status` shows
 
 Invoke follows https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html.
 """
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from darkroom.runtime import memory, names, shapes
+from darkroom.runtime import faults, memory, names, shapes
 from darkroom.runtime.errors import (
     ApiError,
     InvalidParameterValueError,
@@ -82,6 +83,7 @@ class RuntimeServer:
         application.router.add_post("/events", self._events)
         application.router.add_post("/invocations/{name}", self._invoke)
         application.router.add_post("/refresh", self._refresh)
+        application.router.add_post("/trials", self._try)
         application.router.add_get("/status", self._status)
         return application
 
@@ -201,6 +203,8 @@ class RuntimeServer:
 
     async def _refresh(self, request: web.Request) -> web.Response:
         self._functions.refresh()
+        if request.query.get("credentials") == "drop":
+            self._pool.drop_credentials()
         for name in {*request.query.getall("warm", []), *(name for name, _ in self._pool.used_functions())}:
             task = asyncio.create_task(self._prepare(name))
             self._background.add(task)
@@ -212,6 +216,19 @@ class RuntimeServer:
             self._pool.prepare(await self._functions.config(name, ""))
         except RuntimeFaultError as error:
             _log.warning("%s could not be made ready: %s", name, error)
+
+    async def _try(self, request: web.Request) -> web.Response:
+        package = await request.content.read()
+        try:
+            configs = [
+                await self._functions.config(name, "", fresh=True)
+                for name in request.query.getall("function", [])
+            ]
+            failed = await self._pool.try_code(configs, package)
+        except RuntimeFaultError as error:
+            return _seam_failure(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceException", str(error))
+        described = {name: faults.described(why.document, why.error_type) for name, why in failed.items()}
+        return web.json_response({"failed": described})
 
     async def _status(self, _: web.Request) -> web.Response:
         queue: dict[str, Any] = {

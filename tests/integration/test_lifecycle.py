@@ -113,7 +113,7 @@ def test_a_day_in_the_life(shell: Shell) -> None:
     assert "no function 'nobody'" in shell.run("logs", "nobody").stderr
 
     parts = {part["name"]: part for part in shell.json("status")["parts"]}
-    assert list(parts) == ["engine", "gateway", "runtime", "sync"]
+    assert list(parts) == ["engine", "gateway", "runtime", "sync", "keeper"]
     assert all(part["state"] == "RUNNING" for part in parts.values())
 
     psutil.Process(parts["gateway"]["pid"]).kill()

@@ -15,18 +15,17 @@ from aiohttp import web
 from darkroom.engine.gateway.app import Gateway
 from darkroom.engine.gateway.guard import Guard
 from darkroom.engine.gateway.keyring import Keyring
+from darkroom.engine.gateway.limits import BoundedServer
 from darkroom.engine.gateway.objects import EngineObjects
 from darkroom.engine.gateway.permissions import Permissions
 from darkroom.engine.gateway.sigv4 import Secret
+from darkroom.engine.gateway.space import Space
 from darkroom.engine.gateway.upstream import Upstream
 from darkroom.engine.internal import EngineSocket
 from darkroom.engine.keys import USER, Keys
 from darkroom.engine.layout import Layout
 from darkroom.engine.parts import ACCOUNT, credentials_path, events_path
 from darkroom.rekognition import Rekognition
-
-_MAX_LINE_BYTES = 16_384
-"""Longest request line or header field: a presigned URL with a session token has about 2 KB."""
 
 
 def main() -> int:
@@ -70,12 +69,13 @@ async def _serve(options: argparse.Namespace) -> int:
         ),
         events_path=events_path(keys),
         credentials_path=credentials_path(keys),
+        control_token=keys.token,
         root_key=keys.root_key,
         account=ACCOUNT,
         region=options.region,
+        space=Space(layout.home),
     )
-    server = web.Server(gateway.handle, max_line_size=_MAX_LINE_BYTES, max_field_size=_MAX_LINE_BYTES)
-    runner = web.ServerRunner(server, access_log=None)
+    runner = web.ServerRunner(BoundedServer(gateway.handle, gateway.limits))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", options.port, backlog=1024).start()

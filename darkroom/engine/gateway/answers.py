@@ -21,12 +21,21 @@ def refusal(request: web.BaseRequest, refused: Refusal) -> web.Response:
         body = json.dumps({"__type": refused.code, "message": refused.message})
         headers |= {"Content-Type": _JSON, "X-Amzn-ErrorType": refused.code}
     else:
-        body = (
-            f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{escape(refused.code)}</Code>'
-            f"<Message>{escape(refused.message)}</Message><RequestId>{request_id}</RequestId></Error>"
-        )
+        named = f"<Code>{escape(refused.code)}</Code><Message>{escape(refused.message)}</Message>"
+        identifier = f"<RequestId>{request_id}</RequestId>"
+        if _is_query(request):
+            body = f"<ErrorResponse><Error>{named}</Error>{identifier}</ErrorResponse>"
+        else:
+            body = f"<Error>{named}{identifier}</Error>"
+        body = f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'
         headers["Content-Type"] = "application/xml"
     return web.Response(status=refused.status, text=body, headers=headers)
+
+
+def _is_query(request: web.BaseRequest) -> bool:
+    """Whether a request is one of the AWS query protocol (IAM, STS, CloudFormation), whose errors have a cover."""
+    form = request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+    return form or "Action" in request.query
 
 
 def rekognition_error(code: str, message: str, status: int = 400) -> web.Response:

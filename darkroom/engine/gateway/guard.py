@@ -3,7 +3,8 @@
 A page that somebody opens can make the browser send requests to 127.0.0.1. It cannot choose the Host header
 (unless it rebinds DNS, then the name is foreign), nor drop the Origin and Sec-Fetch-* headers that browsers add.
 And it cannot sign: so a request without a signature of a real key is refused, and root-like keys, which the engine
-would take on their word, are refused whatever else is right.
+would take on their word, are refused whatever else is right. A request that two programs could read differently
+(a credential twice, a header twice) is refused before anybody asks which of the two would count.
 
 Sources: Fetch Metadata Request Headers (W3C), AWS General Reference "Signature Version 4".
 """
@@ -13,19 +14,39 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-MAX_BODY_BYTES = 256 * 1024 * 1024
-"""Largest body of an API call (a Lambda package is at most 50 MB); S3 uploads are streamed and bounded by S3."""
-_HEADER_CREDENTIAL = re.compile(
-    r"^AWS4-HMAC-SHA256 +.*?Credential=([^/,\s]+)/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4_request"
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 +Credential=([^/,=\s]+)/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4_request, *"
+    r"SignedHeaders=[^,=\s]+, *Signature=[0-9a-f]{64}"
 )
-_USER_KEY = re.compile(r"^(AKIA|ASIA)[A-Z0-9]{12,28}$")
+"""The whole header and nothing beside it: another `Credential=` anywhere could be the one that the engine takes."""
+_QUERY_CREDENTIAL = re.compile(r"([^/,=\s]+)/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4_request")
+_USER_KEY = re.compile(r"(AKIA|ASIA)[A-Z0-9]{12,28}")
 """Keys of IAM users and of role sessions; `test`, account numbers and the engine's own key are none of these."""
-_INTERNAL = ("/_ministack", "/_localstack", "/_aws", "/health")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
+_INTERNAL = ("/_ministack", "/_localstack", "/_aws", "/latest/", "/v2/credentials")
+"""Endpoints of the engine that are no AWS API, and those of an instance's credentials."""
+_INTERNAL_EXACTLY = "/health"
+_SINGLE = frozenset(
+    (
+        "authorization",
+        "content-length",
+        "date",
+        "host",
+        "origin",
+        "sec-fetch-site",
+        "transfer-encoding",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-amz-target",
+    )
+)
+"""Headers that decide something; given twice, one program may take the first and another the last or both."""
 _QUERY_KEYS = ("awsaccesskeyid", "signature", "signatureversion")
 
 
@@ -62,6 +83,26 @@ class Guard:
     def for_port(cls, port: int) -> Guard:
         return cls(hosts=frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost")))
 
+    def form(self, *, method: str, target: str, headers: Iterable[tuple[str, str]]) -> Refusal | None:
+        """Refuse what could be read in two ways, and what no AWS API needs.
+
+        Args:
+            method: HTTP method.
+            target: request target, raw.
+            headers: every header field, as often as it came.
+        """
+        if method not in _METHODS:
+            return Refusal("MethodNotAllowed", f"The method {method[:16]} is not used by any AWS API.", 405)
+        if not target.startswith("/") or any(sign in target for sign in "#\\"):
+            return Refusal("InvalidURI", "The request's target must be a path, with a query at most.", 400)
+        names = [name.lower() for name, _ in headers]
+        if len(names) == len(set(names)):
+            return None
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                return Refusal("InvalidRequest", f"The header {name} was sent more than once.", 400)
+        return None
+
     def from_browser(self, headers: Mapping[str, str]) -> Refusal | None:
         """Refuse what a browser marks as coming from a page, and foreign names for this machine."""
         host = headers.get("Host", "").lower()
@@ -82,10 +123,20 @@ class Guard:
         """The key that signs a request, or why there is none that counts.
 
         Query credentials count only as a Signature Version 4 presigned S3 URL.
+
+        Args:
+            path: as it came, or decoded.
+            query: as it came: decoded once more, an escaped `&` would make other parameters of it.
+            headers: with names in any case.
         """
-        if path.startswith(_INTERNAL):
-            return Refusal("AccessDenied", f"{path} is internal to the engine.")
-        names = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
+        if _is_internal(path):
+            return Refusal("AccessDenied", f"{path[:100]} is internal to the engine.")
+        pairs = [(name.lower(), value) for name, value in parse_qsl(query, keep_blank_values=True)]
+        names = dict(pairs)
+        if len(names) < len(pairs) and _repeats_a_credential(name for name, _ in pairs):
+            return Refusal(
+                "AuthorizationQueryParametersError", "A parameter of the signature stands there twice.", 400
+            )
         if any(name in names for name in _QUERY_KEYS):
             return Refusal("AccessDenied", "Signature Version 2 is not accepted; sign with Version 4.")
         authorization = headers.get("Authorization")
@@ -103,28 +154,47 @@ class Guard:
         )
 
 
+def _is_internal(path: str) -> bool:
+    """Whether a path leads to an internal endpoint, however it is written."""
+    for _ in range(3):
+        path = unquote(path)
+    parts: list[str] = []
+    for part in path.lower().split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in {"", "."}:
+            parts.append(part)
+    plain = "/" + "/".join(parts)
+    return plain == _INTERNAL_EXACTLY or f"{plain}/".startswith(_INTERNAL)
+
+
+def _repeats_a_credential(names: Iterable[str]) -> bool:
+    signing = [name for name in names if name.startswith("x-amz-")]
+    return len(signing) != len(set(signing))
+
+
 def _from_header(authorization: str) -> Caller | Refusal:
-    found = _HEADER_CREDENTIAL.match(authorization)
+    found = _AUTHORIZATION.fullmatch(authorization)
     if found is None:
         return Refusal("IncompleteSignature", "The Authorization header is not Signature Version 4.", 400)
     return _checked(found.group(1), found.group(2))
 
 
 def _from_query(names: Mapping[str, str]) -> Caller | Refusal:
-    parts = names["x-amz-credential"].split("/")
+    found = _QUERY_CREDENTIAL.fullmatch(names["x-amz-credential"])
     if (
-        len(parts) != 5
+        found is None
         or names.get("x-amz-algorithm") != "AWS4-HMAC-SHA256"
         or not names.get("x-amz-signature")
     ):
         return Refusal("AuthorizationQueryParametersError", "The presigned URL is not complete.", 400)
-    if parts[3] != "s3":
+    if found.group(2) != "s3":
         return Refusal("AccessDenied", "Only S3 URLs can be presigned here.")
-    return _checked(parts[0], parts[3])
+    return _checked(found.group(1), found.group(2))
 
 
 def _checked(access_key: str, service: str) -> Caller | Refusal:
-    if not _USER_KEY.match(access_key):
+    if not _USER_KEY.fullmatch(access_key):
         return Refusal(
             "InvalidAccessKeyId" if service == "s3" else "UnrecognizedClientException",
             "This access key is not one of this environment's users. Use the keys that `darkroom env` prints.",

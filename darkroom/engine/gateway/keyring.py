@@ -24,7 +24,7 @@ from darkroom.engine.keys import write_private
 if TYPE_CHECKING:
     from pathlib import Path
 
-_HANDING_OUT = (b"Action=AssumeRole", b"Action=CreateAccessKey")
+_READ = ("AssumeRole", "CreateAccessKey", "DeleteAccessKey", "UpdateAccessKey")
 
 
 class Keyring(Mapping[str, Secret]):
@@ -53,15 +53,35 @@ class Keyring(Mapping[str, Secret]):
             known: value for known, value in self._secrets.items() if not value.expires or value.expires > now
         }
         self._secrets = {**kept, key: secret}
-        write_private(self._path, json.dumps({name: asdict(value) for name, value in self._secrets.items()}))
+        self._write()
+
+    def remove(self, key: str) -> None:
+        """Know a key no longer."""
+        if key in self._secrets:
+            self._secrets = {known: value for known, value in self._secrets.items() if known != key}
+            self._write()
 
     @staticmethod
-    def hands_out(body: bytes) -> bool:
-        """Whether a query request asks for keys, so that its answer is worth reading."""
-        return any(action in body for action in _HANDING_OUT)
+    def concerns(request: str) -> bool:
+        """Whether a query request hands out keys or takes them away, so that its answer is worth reading."""
+        return any(f"Action={action}" in request for action in _READ)
 
-    def learn(self, *, request: bytes, answer: bytes, account: str) -> None:
-        """Note the keys in the answer to AssumeRole or CreateAccessKey; other answers are passed over."""
+    def learn(self, *, request: str, answer: bytes, account: str) -> None:
+        """Follow a call that succeeded: note the keys that it handed out, forget those that it took away.
+
+        A key that was switched off is forgotten too: whoever switches it on again makes a new one for Rekognition
+        and Invoke, since nobody tells its secret again.
+
+        Args:
+            request: its parameters, in the form of a query.
+            answer: the XML answer.
+            account: the environment's account.
+        """
+        parameters = {name: values[0] for name, values in parse_qs(request).items()}
+        if parameters.get("Action") in {"DeleteAccessKey", "UpdateAccessKey"}:
+            if parameters.get("Status") != "Active":
+                self.remove(parameters.get("AccessKeyId", ""))
+            return
         try:
             root = fromstring(answer)
         except ParseError:
@@ -73,9 +93,11 @@ class Keyring(Mapping[str, Secret]):
         key, secret = text("AccessKeyId"), text("SecretAccessKey")
         if not key or not secret:
             return
-        parameters = parse_qs(request.decode("ascii", "replace"))
         if "RoleArn" in parameters:
             expires = datetime.fromisoformat(text("Expiration")).timestamp()
-            self.add(key, Secret(secret, text("SessionToken"), parameters["RoleArn"][0], expires))
+            self.add(key, Secret(secret, text("SessionToken"), parameters["RoleArn"], expires))
         elif user := text("UserName"):
             self.add(key, Secret(secret, "", f"arn:aws:iam::{account}:user/{user}"))
+
+    def _write(self) -> None:
+        write_private(self._path, json.dumps({name: asdict(value) for name, value in self._secrets.items()}))

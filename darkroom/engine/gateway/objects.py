@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
 from darkroom.engine.internal import root_authorization
-from darkroom.rekognition import ObjectDeniedError, ObjectMissingError, ObjectTooLargeError
+from darkroom.rekognition import SourceUnavailableError, check_answer
+from darkroom.rekognition.s3 import object_url
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
+"""The engine reads from this machine's disk: what takes longer has stopped answering."""
 
 
 class EngineObjects:
     """An `ObjectSource` over the engine's Unix socket, with the environment's own credentials."""
 
     def __init__(self, socket: Path, *, root_key: str, region: str) -> None:
-        self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket), limit=16))
+        connector = aiohttp.UnixConnector(str(socket), limit=16)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT)
         self._root_key = root_key
         self._region = region
 
@@ -33,18 +37,18 @@ class EngineObjects:
             ObjectMissingError: there is no such bucket, key or version.
             ObjectDeniedError: the bucket's policy forbids it.
             ObjectTooLargeError: it has more than `limit_bytes`; it is not read then.
+            SourceUnavailableError: the engine fails or does not answer, as while it restarts.
         """
-        query = f"?versionId={quote(version, safe='')}" if version else ""
-        url = URL(f"http://engine/{quote(bucket, safe='')}/{quote(key, safe='/~')}{query}", encoded=True)
+        url = URL(object_url("http://engine", bucket, key, version), encoded=True)
         headers = {
             "Authorization": root_authorization(root_key=self._root_key, region=self._region, service="s3"),
             "X-Forwarded-Proto": "https",
         }
-        async with self._session.get(url, headers=headers) as answer:
-            if answer.status == 403:
-                raise ObjectDeniedError(bucket, key)
-            if answer.status != 200:
-                raise ObjectMissingError(bucket, key)
-            if (answer.content_length or 0) > limit_bytes:
-                raise ObjectTooLargeError(bucket, key)
-            return await answer.read()
+        place = f"s3://{bucket}/{key}"
+        try:
+            async with self._session.get(url, headers=headers) as answer:
+                size_bytes = answer.content_length
+                check_answer(place, status=answer.status, size_bytes=size_bytes, limit_bytes=limit_bytes)
+                return await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise SourceUnavailableError(f"{place} cannot be read: {error!r}") from error

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from darkroom.engine.gateway.limits import Body
+
 _HOP_BY_HOP = frozenset(
     (
         "connection",
@@ -57,17 +59,31 @@ class Upstream:
     async def close(self) -> None:
         await self._session.close()
 
-    async def forward(self, request: web.BaseRequest, *, path: str | None = None) -> web.StreamResponse:
+    async def forward(
+        self, request: web.BaseRequest, body: Body, *, path: str | None = None
+    ) -> web.StreamResponse:
         """Pass a request on and stream its answer back.
 
         Args:
-            request: as it came; its body not yet read.
+            request: as it came.
+            body: its body, not yet read.
             path: raw path and query to use instead of the request's own.
 
         Raises:
             UpstreamError: nobody answers at the socket.
+            BodyError: the body is too large, or stalled.
         """
-        async with self._send(request, path or request.raw_path, await _body_of(request)) as answer:
+        try:
+            return await self._stream(request, path or request.raw_path, await _body_of(body))
+        except UpstreamError:
+            if body.error is not None:  # we broke off, the other end did not
+                raise body.error from None
+            raise
+
+    async def _stream(
+        self, request: web.BaseRequest, path: str, body: bytes | AsyncIterator[bytes] | None
+    ) -> web.StreamResponse:
+        async with self._send(request, path, body) as answer:
             length = answer.content_length
             headers = _answer_headers(answer)
             if request.method == "HEAD" or (length is not None and length <= _WHOLE_BYTES):
@@ -148,13 +164,12 @@ class _Answer:
         await self._manager.__aexit__(kind, error, trace)
 
 
-async def _body_of(request: web.BaseRequest) -> bytes | AsyncIterator[bytes] | None:
-    if not request.body_exists:
+async def _body_of(body: Body) -> bytes | AsyncIterator[bytes] | None:
+    if not body.exists:
         return None
-    length = request.content_length
-    if length is not None and length <= _WHOLE_BYTES:
-        return await request.read()
-    return request.content.iter_any()
+    if body.length is not None and body.length <= _WHOLE_BYTES:
+        return await body.read()
+    return body.pieces()
 
 
 def _answer_headers(answer: aiohttp.ClientResponse) -> CIMultiDict[str]:

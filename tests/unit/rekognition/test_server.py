@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -136,6 +138,19 @@ def test_boto3_retries_a_throttled_call_and_gets_its_answer(endpoint: str) -> No
     answer = client_for(endpoint, attempts=3).detect_labels(Image=s3("coffee.png"))
     assert answer["ResponseMetadata"]["RetryAttempts"] == 1
     assert show_faults(endpoint)["fired"] == {"throughput": 1}
+
+
+def test_twenty_clients_at_once_get_each_the_answer_to_their_own_picture(endpoint: str) -> None:
+    def ask_thrice(number: int) -> set[str]:
+        client = client_for(endpoint)
+        image: Any = {"Bytes": picture(120 + number, 90, (number * 12, 90, 200))}
+        answers = [client.detect_labels(Image=image) for _ in range(3)]
+        return {answer["ResponseMetadata"]["HTTPHeaders"]["x-darkroom-image"] for answer in answers}
+
+    with ThreadPoolExecutor(max_workers=20) as pool:
+        seen = list(pool.map(ask_thrice, range(20)))
+    for number, hashes in enumerate(seen):
+        assert hashes == {hashlib.sha256(picture(120 + number, 90, (number * 12, 90, 200))).hexdigest()}
 
 
 def test_a_dropped_connection_is_one_for_the_client(endpoint: str) -> None:

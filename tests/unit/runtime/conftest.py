@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from darkroom.runtime.engine_life import EngineLife
+
 
 @pytest.fixture
 def aws() -> FakeAws:
@@ -41,11 +43,12 @@ def running(tmp_path: Path, aws: FakeAws) -> Starter:
         retry_base_s: float = 0.02,
         kernel_binds: bool = sys.platform == "linux",
         interpreter: Interpreter = OWN,
+        engine: EngineLife | None = None,
         **limits: Any,
     ) -> AsyncIterator[Running]:
         logs = LogShipper(aws, flush_s=0.01)
         endpoints = Endpoints("us-east-1", "http://127.0.0.1:4566", "http://127.0.0.1:4567")
-        sessions = RoleSessions(aws)
+        sessions = RoleSessions(aws, engine=engine)
         functions = Functions(aws, ttl_s=0.2)
         pool = Pool(
             Surroundings(interpreter, endpoints, tmp_path / "workers", logs, kernel_binds=kernel_binds),
@@ -55,7 +58,7 @@ def running(tmp_path: Path, aws: FakeAws) -> Starter:
             in_use=functions.code_in_use,
         )
         queue = DurableQueue(tmp_path / "queue.sqlite3")
-        invoker = AsynchronousInvoker(queue, functions, pool, aws, retry_base_s=retry_base_s)
+        invoker = AsynchronousInvoker(queue, functions, pool, aws, retry_base_s=retry_base_s, engine=engine)
         server = RuntimeServer(functions, pool, invoker, queue, logs)
         logs.start()
         pool.start()

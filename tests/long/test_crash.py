@@ -1,0 +1,97 @@
+"""kill -9 at random moments of a burst, over every part: it heals, and every file has exactly one current record.
+
+Twenty seeded points with 150 photographs each and one with a thousand: a thousand at each would take half an hour. One
+environment lives through all of them, so that what one crash leaves behind would show at the next.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from darkroom.operations.environment import Environment
+from tests.integration.conftest import quiet, settings_for
+from tests.support.crash import Crashing, Target, processes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PHOTOGRAPHS = 150
+POINTS = 20
+LATEST_S = 3.0
+"""A burst of 150 takes about this long."""
+
+
+@pytest.fixture(scope="module")
+def crashing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashing]:
+    environment = Environment(settings_for(tmp_path_factory.mktemp("crash")))
+    environment.up(overrides=(), report=quiet)
+    try:
+        yield Crashing(environment)
+    finally:
+        environment.down()
+    assert processes_of(environment) == []
+    assert not environment.layout.run.exists()
+    assert list((environment.layout.runtime_state / "workers").iterdir()) == []
+
+
+def point(seed: int) -> tuple[Target, float]:
+    """What is killed and when, in seconds after the burst began; each part gets its turn."""
+    return list(Target)[seed % len(Target)], random.Random(seed).uniform(0.05, LATEST_S)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", range(POINTS), ids=lambda seed: f"{point(seed)[0]}-{point(seed)[1]:.2f}s")
+def test_a_part_killed_in_a_burst_heals_by_itself(crashing: Crashing, seed: int) -> None:
+    target, moment_s = point(seed)
+    dropping = crashing.drop_in_background(f"{seed}-{target}", PHOTOGRAPHS, seed=seed)
+    time.sleep(moment_s)
+    before = crashing.documents_on_disk()
+    crashing.kill(target)
+    dropping.join()
+    crashing.check(crashing.wait_until_whole(timeout_s=90), before)
+
+
+@pytest.mark.timeout(300)
+def test_the_engine_killed_in_a_burst_of_a_thousand(crashing: Crashing) -> None:
+    dropping = crashing.drop_in_background("thousand", 1000, seed=100)
+    time.sleep(random.Random(100).uniform(2, 8))
+    before = crashing.documents_on_disk()
+    crashing.kill(Target.ENGINE)
+    dropping.join()
+    crashing.check(crashing.wait_until_whole(timeout_s=180), before)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", range(3))
+def test_everything_killed_at_once_is_healed_by_the_next_up(crashing: Crashing, seed: int) -> None:
+    """As after a power loss, but for what the file system had not written."""
+    dropping = crashing.drop_in_background(f"{seed}-everything", PHOTOGRAPHS, seed=200 + seed)
+    time.sleep(random.Random(200 + seed).uniform(0.05, LATEST_S))
+    crashing.kill_everything()
+    dropping.join()
+    before = crashing.documents_on_disk()
+    crashing.environment.up(overrides=(), report=quiet)
+    crashing.check(crashing.wait_until_whole(timeout_s=90), before)
+
+
+@pytest.mark.timeout(240)
+def test_supervisord_killed_alone_leaves_orphans_that_the_next_up_ends(crashing: Crashing) -> None:
+    environment = crashing.environment
+    dropping = crashing.drop_in_background("orphans", PHOTOGRAPHS, seed=300)
+    time.sleep(1)
+    parts = crashing.kill_supervisor()
+    dropping.join()
+    before = crashing.documents_on_disk()
+    told: list[str] = []
+    environment.up(overrides=(), report=told.append)
+    assert any("left of an earlier run" in line for line in told)
+    assert not parts & {process.pid for process in crashing.processes()}
+    crashing.check(crashing.wait_until_whole(timeout_s=90), before)
+    crashing.kill_supervisor()
+    assert environment.down(), "it says that something was stopped"
+    assert processes_of(environment) == []
+    environment.up(overrides=(), report=quiet)

@@ -1,0 +1,140 @@
+"""Every permission that the template's roles give: why, and what shows that it is needed.
+
+Facts about actions and resource types are from AWS's Service Authorization Reference
+(https://docs.aws.amazon.com/service-authorization/latest/reference/), written down here for the actions in use.
+`python -m tests.support.permissions` writes the table into docs/engines.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "engines.md"
+BEGIN, END = "<!-- permissions: begin -->", "<!-- permissions: end -->"
+
+
+class Proof(StrEnum):
+    """What shows that a permission is needed."""
+
+    TAGGING = "without it no image is tagged"
+    AS_ROLE = "without it the engine refuses the call to a session of the role"
+    STATIC = "not enforced by the engine: checked against the reference only"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A resource type of the reference.
+
+    Attributes:
+        name: as the reference names it.
+        arn: pattern of the ARNs in the template, with `${…}` where it refers to something.
+    """
+
+    name: str
+    arn: str
+
+    def matches(self, resource: str) -> bool:
+        return re.fullmatch(self.arn, resource) is not None
+
+
+_PLACE = r"arn:\$\{AWS::Partition\}"
+OBJECT = ResourceType("object", _PLACE + r":s3:::\$\{\w+\}/(\$\{\w+\}|[\w-]+/)\*")
+BUCKET = ResourceType("bucket", _PLACE + r":s3:::\$\{\w+\}")
+TABLE = ResourceType("table", r"AWS::DynamoDB::Table\.Arn")
+QUEUE = ResourceType("queue", r"AWS::SQS::Queue\.Arn")
+_GROUP = (
+    _PLACE
+    + r":logs:\$\{AWS::Region\}:\$\{AWS::AccountId\}:log-group:/aws/lambda/\$\{AWS::StackName\}-[a-z]+:\*"
+)
+LOG_GROUP = ResourceType("log-group", _GROUP)
+LOG_STREAM = ResourceType("log-stream", _GROUP)
+ANY = ResourceType("none: only `*` is possible", r"\*")
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One action of a role.
+
+    Attributes:
+        action: as a policy names it.
+        level: access level in the reference.
+        resource: the narrowest resource type that the action takes.
+        reason: what the function does with it.
+        proof: what shows that it is needed.
+        note: where the engine cannot enforce it, why that is known.
+    """
+
+    action: str
+    level: str
+    resource: ResourceType
+    reason: str
+    proof: Proof
+    note: str = ""
+
+
+_LOG_NOTE = (
+    "the engine leaves out the `:*` at the end of AWS's log group ARNs; the runtime writes logs itself"
+)
+TAGGER = (
+    Permission(
+        "s3:GetObject", "Read", OBJECT,
+        "reads the head of the image; Rekognition reads it as the caller", Proof.TAGGING,
+    ),
+    Permission(
+        "s3:GetObjectVersion", "Read", OBJECT,
+        "reads the very version that the event is about, where the bucket keeps versions", Proof.AS_ROLE,
+    ),
+    Permission(
+        "s3:ListBucket", "List", BUCKET,
+        "makes a missing object a 404 and not a 403, so that “gone” is no failure", Proof.STATIC,
+        "the engine answers 404 either way",
+    ),
+    Permission("s3:PutObject", "Write", OBJECT, "writes the JSON file", Proof.TAGGING),
+    Permission("rekognition:DetectLabels", "Read", ANY, "asks for the labels", Proof.TAGGING),
+    Permission(
+        "dynamodb:GetItem", "Read", TABLE,
+        "reads the current record where a newer event took the image over", Proof.AS_ROLE,
+    ),
+    Permission("dynamodb:PutItem", "Write", TABLE, "writes the record", Proof.TAGGING),
+    Permission("dynamodb:UpdateItem", "Write", TABLE, "claims the image, and gives the claim back", Proof.TAGGING),
+    Permission(
+        "sqs:SendMessage", "Write", QUEUE,
+        "Lambda sends failed events to the dead-letter queue as the role", Proof.AS_ROLE,
+    ),
+    Permission(
+        "logs:CreateLogStream", "Write", LOG_GROUP,
+        "Lambda opens a log stream for each worker as the role", Proof.STATIC, _LOG_NOTE,
+    ),
+    Permission(
+        "logs:PutLogEvents", "Write", LOG_STREAM,
+        "Lambda writes the function's log as the role", Proof.STATIC, _LOG_NOTE,
+    ),
+)  # fmt: skip
+ROLES: dict[str, tuple[Permission, ...]] = {"TaggerRole": TAGGER}
+"""Logical id of each role in the template -> its permissions."""
+
+
+def table() -> str:
+    """The permissions as a Markdown table."""
+    lines = ["| role | action | level | resource type | what for | proof |", "|--|--|--|--|--|--|"]
+    for role, permissions in ROLES.items():
+        lines += [
+            f"| `{role}` | `{each.action}` | {each.level} | {each.resource.name} | {each.reason} | "
+            f"{each.proof}{f' ({each.note})' if each.note else ''} |"
+            for each in permissions
+        ]
+    return "\n".join(lines)
+
+
+def written_into(document: str) -> str:
+    """The document with the table between its marks."""
+    before, _, rest = document.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(written_into(DOCUMENT.read_text()))
