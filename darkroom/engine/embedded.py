@@ -28,6 +28,7 @@ from darkroom.engine.parts import (
 from darkroom.engine.supervision import PartStatus, Supervisor
 from darkroom.engine.truth import EngineRun, Truth, flush
 from darkroom.engine.venvs import Venv, ensure, runtime_of, template_runtime, venvs_of
+from darkroom.engine.wholeness import put_aside
 from darkroom.errors import EngineError, NotRunningError
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class EmbeddedEngine:
     def _start(self, venvs: tuple[Venv, Venv], report: Report) -> None:
         keys = self._known_keys(report) or self._first_start(venvs[0], report)
         saved = self._truth.is_saved()
+        if not saved and (broken := put_aside(self.layout.objects, self.layout.damaged)):
+            report(f"put aside into {self.layout.damaged} what was not whole on disk: {', '.join(broken)}")
         self._truth.begin()
         self._supervisor.write(self._parts(keys, venvs))
         report("starting the engine")

@@ -13,6 +13,7 @@
     ├── run/               sockets and pid files: gone after `down`
     ├── logs/              one file per part
     ├── engine/            ministack's saved state, and objects/ on disk
+    ├── damaged/           objects that a power loss had cut short; only there if there were any
     ├── runtime/           the queue of events, extracted code, workers' folders
     └── sync/              the journal and the status of the folder sync
 """
@@ -82,6 +83,10 @@ class Layout:
     @property
     def objects(self) -> Path:
         return self.engine_state / "objects"
+
+    @property
+    def damaged(self) -> Path:
+        return self.home / "damaged"
 
     @property
     def runtime_state(self) -> Path:

@@ -131,11 +131,12 @@ class Environment:
         with self._lock():
             started = self.engine.start(report)
             sources = digests(self.settings.project)
-            deployed = stack.deploy(self.session(), report)
-            remember(deployed, self.layout.stack)
-            note_deployed(self.layout.home, sources)
-            if deployed.changes:
-                self._keep(report)
+            with exclusive(self.layout.home):
+                deployed = stack.deploy(self.session(), report)
+                remember(deployed, self.layout.stack)
+                note_deployed(self.layout.home, sources)
+                if deployed.changes:
+                    self._keep(report)
             recovered = Recovery(self.settings, self.engine, report).run()
             if started or deployed.changes:
                 self.engine.refresh_functions()
@@ -154,9 +155,7 @@ class Environment:
 
         With many records that takes too long (some 2 ms for each): a recovery then deploys the stack again.
         """
-        if self.images().count_roughly() > _CHECKPOINT_RECORDS:
-            return
-        with exclusive(self.layout.home):
+        if self.images().count_roughly() <= _CHECKPOINT_RECORDS:
             self.engine.checkpoint(report)
 
     def down(self) -> bool:

@@ -176,6 +176,7 @@ def attack(
     context: BrowserContext, way: str, urls: list[str], arrived: Callable[[], int], *, origin: str
 ) -> None:
     """Let a new page of an origin send a request to each URL, and wait until something comes of it."""
+    idle = context.new_page()  # waiting on a page that is just being replaced may never end
     for url in urls:
         begin = arrived()
         page = context.new_page()
@@ -183,8 +184,8 @@ def attack(
         page.evaluate(WAYS[way], url)
         deadline = time.monotonic() + 3
         while arrived() == begin and time.monotonic() < deadline:
-            page.wait_for_timeout(20)
-        page.close()
+            idle.wait_for_timeout(20)
+    idle.wait_for_timeout(50)  # Chromium may hang when a page is closed in the middle of a navigation
 
 
 @pytest.fixture
@@ -222,9 +223,7 @@ def test_a_page_on_another_port_of_this_machine_changes_nothing(
     attack(context, way, urls, watch.arrived, origin=f"http://localhost:{site}/")
 
 
-@pytest.mark.parametrize(
-    "way", ["an image", "fetch cors, GET", "XMLHttpRequest", "a form, POST", "a navigation"]
-)
+@pytest.mark.parametrize("way", ["an image", "fetch cors, GET", "XMLHttpRequest", "a form, POST"])
 def test_a_page_whose_name_was_rebound_to_this_machine_changes_nothing_and_reads_nothing(
     running: Running, watch: Watch, context: BrowserContext, way: str
 ) -> None:
@@ -256,6 +255,15 @@ def test_a_page_that_knows_a_real_users_key_but_not_its_secret_changes_nothing(
             watch.arrived,
             origin=f"http://evil.example:{site}/",
         )
+
+
+def test_a_navigation_to_a_name_that_was_rebound_to_this_machine_is_refused(
+    running: Running, watch: Watch, context: BrowserContext
+) -> None:
+    port = running.environment.settings.port
+    answer = context.new_page().goto(f"http://rebound.example:{port}{CALLS['create a user']}")
+    assert answer is not None
+    assert answer.status == 403
 
 
 def test_an_address_typed_by_the_person_is_refused_as_unsigned(

@@ -6,12 +6,14 @@ environment lives through all of them, so that what one crash leaves behind woul
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from darkroom.engine.parts import ACCOUNT
 from darkroom.operations.environment import Environment
 from tests.integration.conftest import quiet, settings_for
 from tests.support.crash import Crashing, Target, processes_of
@@ -76,6 +78,28 @@ def test_everything_killed_at_once_is_healed_by_the_next_up(crashing: Crashing, 
     before = crashing.documents_on_disk()
     crashing.environment.up(overrides=(), report=quiet)
     crashing.check(crashing.wait_until_whole(timeout_s=90), before)
+
+
+@pytest.mark.timeout(240)
+def test_an_object_that_a_power_loss_cut_short_is_uploaded_and_analysed_again(crashing: Crashing) -> None:
+    """The file system had not written all of it: what S3 would tell of it is put aside with it."""
+    environment = crashing.environment
+    crashing.drop("cut", 10, seed=400)
+    before = crashing.wait_until_whole(timeout_s=60)
+    crashing.kill_everything()
+    bucket = environment.layout.objects / ACCOUNT / environment.engine.bucket()
+    os.truncate(bucket / "uploads/cut/3.jpg", 100)
+    told: list[str] = []
+    environment.up(overrides=(), report=told.append)
+    assert any("not whole" in line and "cut/3.jpg" in line for line in told), told
+    crashing.wait_until_whole(timeout_s=60)
+    client = environment.session().client("s3")
+    body = client.get_object(Bucket=environment.engine.bucket(), Key="uploads/cut/3.jpg")["Body"].read()
+    assert body == (crashing.inbox / "cut/3.jpg").read_bytes()
+    after = crashing.wait_until_whole(timeout_s=60)
+    assert {key for key, it in after.items() if it["TaggedAt"] != before[key]["TaggedAt"]} == {
+        "uploads/cut/3.jpg"
+    }
 
 
 @pytest.mark.timeout(240)
