@@ -7,9 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -21,6 +19,7 @@ from tests.support import pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -32,6 +31,8 @@ class Shell:
         self.home = folder / "state with space"
         self.inbox = folder / "in box"
         self.port = free_port()
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
         self.extra: dict[str, str] = {}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,6 +43,7 @@ class Shell:
             "DARKROOM_INBOX": str(self.inbox),
             "DARKROOM_PORT": str(self.port),
             "COLUMNS": "160",
+            "TMPDIR": str(self.temporary),
             **self.extra,
         }
         return subprocess.run(
@@ -129,7 +131,7 @@ def test_a_day_in_the_life(shell: Shell) -> None:
     assert down.returncode == 0
     assert shell.processes() == []
     assert not (shell.home / "run").exists()
-    assert not list(Path(tempfile.gettempdir()).glob("darkroom-*"))
+    assert list(shell.temporary.iterdir()) == []
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", shell.port))
