@@ -85,8 +85,8 @@ def quiet(_: str) -> None:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One environment for the whole suite."""
     environment = Environment(settings_for(tmp_path_factory.mktemp("darkroom")))
-    up = environment.up(overrides=(), report=quiet)
     try:
+        up = environment.up(overrides=(), report=quiet)
         s3 = environment.session().client("s3")
         yield Running(environment, environment.settings.inbox, up.bucket, environment.images(), s3)
     finally:
