@@ -65,7 +65,7 @@ class EmbeddedEngine:
     def start(self, report: Report) -> bool:
         venvs = self._venvs(report)
         if self._supervisor.is_running():
-            self._wait_ready()
+            self.wait_ready()
             return False
         self._end_remains(report)
         if not ports.is_free(self._settings.port):
@@ -92,7 +92,7 @@ class EmbeddedEngine:
         self._supervisor.write(self._parts(keys, venvs))
         report("starting the engine")
         self._supervisor.start()
-        self._wait_ready()
+        self.wait_ready()
         if saved and (run := self.engine_run()) is not None:
             self._truth.complete(run)
 
@@ -119,7 +119,7 @@ class EmbeddedEngine:
         Raises:
             EngineError: the environment is not up.
         """
-        pid = self._supervisor.pid_of("engine")
+        pid = self.pid_of("engine")
         return EngineRun.of(pid) if pid else None
 
     def is_complete(self) -> bool:
@@ -130,9 +130,13 @@ class EmbeddedEngine:
         """A recovery of this run has ended."""
         self._truth.complete(run)
 
-    def wait_ready(self) -> None:
-        """Return when every part answers. Raises EngineError."""
-        self._wait_ready()
+    def pid_of(self, part: str) -> int:
+        """Process id of a part; 0 when it does not run.
+
+        Raises:
+            EngineError: the environment is not up.
+        """
+        return self._supervisor.pid_of(part)
 
     def checkpoint(self, report: Report) -> None:
         """Have the engine save what it holds, by a clean stop and a start: from then on a crash keeps that.
@@ -151,7 +155,7 @@ class EmbeddedEngine:
         saved = self._truth.stopped(since=since) and complete
         self._truth.begin()
         self._supervisor.start_part("engine")
-        self._wait_ready()
+        self.wait_ready()
         if saved and (run := self.engine_run()) is not None:
             self._truth.complete(run)
 
@@ -319,7 +323,7 @@ class EmbeddedEngine:
         keys.write(self.layout.instance)
         return keys
 
-    def _wait_ready(self) -> None:
+    def wait_ready(self) -> None:
         """Return when the gateway, the engine and the runtime answer.
 
         Raises:

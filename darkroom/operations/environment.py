@@ -191,7 +191,7 @@ class Environment:
 
     def sync_pid(self) -> int:
         """The sync's process, 0 when it does not run."""
-        return next((part.pid for part in self.engine.statuses() if part.name == "sync"), 0)
+        return self.engine.pid_of("sync")
 
     def require_running(self) -> None:
         """
