@@ -46,12 +46,12 @@ def print_records(records: Sequence[dict[str, Any]]) -> None:
             Text(printable(record["ImageID"].removeprefix("uploads/"))),
             _labels(record),
             Text(record.get("Source") or ""),
-            Text(_when(record.get("TaggedAt") or "")),
+            Text(when(record.get("TaggedAt") or "")),
         )
     stdout.print(table)
 
 
-def _when(timestamp: str) -> str:
+def when(timestamp: str) -> str:
     """A moment in local time, without the date when it is today's."""
     if not timestamp:
         return ""
@@ -135,7 +135,7 @@ def outcome_line(outcome: dict[str, Any]) -> str:
     """One image, or one reload of code, as `tail` shows it."""
     if "image" not in outcome:
         what = outcome["message"] or ", ".join(outcome["functions"]) or "no function uses the change"
-        return f"{_when(outcome['time']):<10}{outcome['outcome']}  {printable(what)}"
+        return f"{when(outcome['time']):<10}{outcome['outcome']}  {printable(what)}"
     parts = [str(outcome["time"])[11:19], f"{outcome['outcome']:<9}", printable(outcome["image"])]
     if "labels" in outcome:
         parts.append(f"{outcome['labels']} labels")

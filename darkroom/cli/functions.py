@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from darkroom.cli import console
+from darkroom.cli.running import running_environment
 
 if TYPE_CHECKING:
     from darkroom.operations.environment import Environment
@@ -39,7 +40,7 @@ def invoke_command(
     """
     from darkroom.operations.invoke import invoke
 
-    environment = _running()
+    environment = running_environment()
     document = _event(environment, event, image)
     _show(function, invoke(environment, function, document, qualifier=qualifier), as_json=as_json)
 
@@ -60,7 +61,7 @@ def debug_command(function: str, port: int, event: str | None, image: str | None
     """
     from darkroom.operations import debug
 
-    environment = _running()
+    environment = running_environment()
     document = _event(environment, event, image)
     session = debug.prepare(environment, function, port=port)
     tell = console.stderr.print
@@ -69,15 +70,6 @@ def debug_command(function: str, port: int, event: str | None, image: str | None
     tell(json.dumps(session.launch, indent=2), markup=False)
     tell(f"Other editors: attach with the Debug Adapter Protocol to 127.0.0.1:{port}.")
     _show(function, debug.run(session, document), as_json=as_json)
-
-
-def _running() -> Environment:
-    from darkroom.operations.environment import Environment
-    from darkroom.settings import load
-
-    environment = Environment(load())
-    environment.require_running()
-    return environment
 
 
 def _event(environment: Environment, event: str | None, image: str | None) -> Any:

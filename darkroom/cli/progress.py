@@ -24,6 +24,20 @@ def steps() -> Iterator[Callable[[str], None]]:
         yield lambda line: spinner.update(console.printable(line))
 
 
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere: the function is told (done, of about how many)."""
+    if not console.is_terminal():
+        yield lambda _done, _total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console.stderr, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def show_uploads(environment: Environment) -> None:
     """A bar while a full folder is uploaded for the first time; Ctrl-C leaves that to the background."""
     from darkroom.operations.first_sync import many_files, uploads

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from darkroom.cli import console
-
-if TYPE_CHECKING:
-    from darkroom.operations.environment import Environment
-
-
-def _running() -> Environment:
-    from darkroom.operations.environment import Environment
-    from darkroom.settings import load
-
-    environment = Environment(load())
-    environment.require_running()
-    return environment
+from darkroom.cli.running import running_environment
 
 
 @click.command("ls")
@@ -29,7 +16,7 @@ def ls_command(as_json: bool, no_wait: bool) -> None:
 
     Waits up to ten seconds for files of the inbox that have no record yet.
     """
-    environment = _running()
+    environment = running_environment()
     missing = environment.files_on_their_way()
     if missing and not no_wait:
         with console.stderr.status(f"waiting for {len(missing)} files"):
@@ -58,7 +45,7 @@ def show_command(name: str, as_json: bool) -> None:
     """Show one image's record: a file of the inbox, a key, or just a file name."""
     from darkroom.operations.records import find
 
-    environment = _running()
+    environment = running_environment()
     environment.wait_for_name(name, timeout_s=5)
     record = find(environment.images(), name, inbox=environment.settings.inbox)
     if as_json:
@@ -75,7 +62,7 @@ def tail_command(as_json: bool) -> None:
 
     from darkroom.operations.follow import follow
 
-    environment = _running()
+    environment = running_environment()
     console.stderr.print("[dim]waiting for images; Ctrl-C ends[/]")
     for outcome in follow(environment):
         click.echo(json.dumps(outcome, ensure_ascii=False) if as_json else console.outcome_line(outcome))

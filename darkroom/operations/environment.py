@@ -17,6 +17,7 @@ from darkroom.operations.deployment import LocalDeployment, remember, remembered
 from darkroom.operations.records import UPLOADS, Images, candidate_keys
 from darkroom.operations.recovery import Recovery, exclusive
 from darkroom.operations.sources import changed_sources, digests, note_deployed
+from darkroom.operations.target import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,6 +216,10 @@ class Environment:
 
     def images(self) -> Images:
         return Images(self.session(), table=remembered(self.layout.stack).table)
+
+    def target(self) -> Target:
+        """The deployed stack, for commands that work on any."""
+        return Target.of(self.session(), self.settings.stack)
 
     def files_on_their_way(self) -> list[str]:
         """Paths in the inbox, relative to it, that have no record yet and are not left out."""

@@ -311,7 +311,9 @@ def _attributes(delivery: Delivery) -> dict[str, Any]:
 
 def _to_sqs(client: Any, delivery: Delivery) -> None:
     account, queue = delivery.target_arn.split(":")[4:6]
-    url = client.get_queue_url(QueueName=queue, QueueOwnerAWSAccountId=account)["QueueUrl"]
+    # asking for the URL would need sqs:GetQueueUrl, which Lambda does not ask of a function's role:
+    # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    url = f"{client.meta.endpoint_url}/{account}/{queue}"
     client.send_message(QueueUrl=url, MessageBody=delivery.body, MessageAttributes=_attributes(delivery))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,11 +147,12 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.meta = SimpleNamespace(endpoint_url="http://engine")
 
     def __getattr__(self, name: str) -> Any:
         def call(**arguments: Any) -> dict[str, Any]:
             self.calls.append((name, arguments))
-            return {"QueueUrl": "http://queue", "FailedEntryCount": 0}
+            return {"FailedEntryCount": 0}
 
         return call
 
@@ -158,7 +160,7 @@ class Recorder:
 @pytest.mark.parametrize(
     ("arn", "operations"),
     [
-        ("arn:aws:sqs:us-east-1:000000000000:failed", ["get_queue_url", "send_message"]),
+        ("arn:aws:sqs:us-east-1:000000000000:failed", ["send_message"]),
         ("arn:aws:sns:us-east-1:000000000000:failed", ["publish"]),
         ("arn:aws:events:us-east-1:000000000000:event-bus/default", ["put_events"]),
         ("arn:aws:s3:::failed", ["put_object"]),
@@ -184,6 +186,8 @@ async def test_each_kind_of_destination_is_reached_with_the_functions_role(
     assert keys == [(arn.split(":")[2], "AKIA1")]
     sent = recorder.calls[-1][1]
     assert '{"a": 1}' in str(sent)
+    if "QueueUrl" in sent:
+        assert sent["QueueUrl"] == "http://engine/000000000000/failed"
     calls.close()
 
 

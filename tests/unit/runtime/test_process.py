@@ -112,9 +112,6 @@ class Engine:
         self.lines += [event["message"] for event in members["logEvents"]]
         return web.json_response({})
 
-    def GetQueueUrl(self, members: dict[str, Any]) -> web.Response:  # noqa: N802
-        return web.json_response({"QueueUrl": f"{self.address}/{ACCOUNT}/{members['QueueName']}"})
-
     def SendMessage(self, members: dict[str, Any]) -> web.Response:  # noqa: N802
         self.messages.append(json.loads(members["MessageBody"]))
         digest = hashlib.md5(members["MessageBody"].encode(), usedforsecurity=False).hexdigest()
