@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from darkroom.errors import DeployError
-from darkroom.stack.plan import Deployed
+from darkroom.stack.plan import CloudFormationChange, Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import boto3
+    from types_boto3_cloudformation.type_defs import ResourceChangeTypeDef
 
     from darkroom.stack.leftovers import Leftover
 
@@ -24,6 +26,16 @@ _LONGEST_POLL_S = 2.0
 _CAPABILITIES = "CAPABILITY_IAM"
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed", "did not contain changes")
 """CloudFormation's words for a change set without changes; they differ by the kind of template."""
+_REFUSALS = frozenset(
+    {
+        "ValidationError",
+        "InsufficientCapabilitiesException",
+        "AlreadyExistsException",
+        "LimitExceededException",
+    }
+)
+"""Errors that are about the template or the stack, not about the caller or the network."""
+_SPENT = frozenset({"OBSOLETE", "EXECUTE_COMPLETE", "EXECUTE_FAILED", "EXECUTE_IN_PROGRESS"})
 _CONSEQUENCES = ("Resource creation cancelled", "Resource update cancelled")
 """Reasons of resources that failed only because another one did."""
 
@@ -34,6 +46,21 @@ class ChangeSetType(StrEnum):
     CREATE = "CREATE"
     UPDATE = "UPDATE"
     IMPORT = "IMPORT"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """A change set that can be executed.
+
+    Attributes:
+        id: its ARN.
+        kind: what it is for.
+        changes: what it would do, as CloudFormation says.
+    """
+
+    id: str
+    kind: ChangeSetType
+    changes: tuple[CloudFormationChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +112,16 @@ class Stacks:
             status=stack["StackStatus"],
             parameters={it["ParameterKey"]: it["ParameterValue"] for it in stack.get("Parameters", [])},
             outputs={it["OutputKey"]: it["OutputValue"] for it in stack.get("Outputs", [])},
+            tags={it["Key"]: it["Value"] for it in stack.get("Tags", [])},
         )
 
-    def change(
+    def template(self) -> str:
+        """The text of the stack's template, as it was sent."""
+        body: Any = self._client.get_template(StackName=self._name, TemplateStage="Original")["TemplateBody"]
+        # botocore makes a mapping of a template that was sent as JSON
+        return body if isinstance(body, str) else json.dumps(body)
+
+    def prepare(
         self,
         kind: ChangeSetType,
         body: str,
@@ -95,11 +129,11 @@ class Stacks:
         *,
         tags: Mapping[str, str],
         imports: Sequence[Leftover] = (),
-    ) -> bool:
-        """Create a change set and execute it; False when it holds no change.
+    ) -> ChangeSet | None:
+        """Have CloudFormation work out what would change; None when nothing would.
 
         Raises:
-            DeployError: CloudFormation refused it, rolled it back, or took too long.
+            DeployError: CloudFormation refused it, or took too long.
         """
         request: dict[str, Any] = {
             "StackName": self._name,
@@ -123,14 +157,69 @@ class Stacks:
         try:
             change_set = self._client.create_change_set(**request)["Id"]
         except ClientError as error:
+            if error.response["Error"]["Code"] not in _REFUSALS:
+                raise
             message = error.response["Error"].get("Message", str(error))
             raise DeployError(f"CloudFormation refused the stack {self._name}: {message}") from error
-        if not self._is_ready(change_set):
-            return False
+        return self.ready(change_set, kind)
+
+    def ready(self, change_set: str, kind: ChangeSetType) -> ChangeSet | None:
+        """A change set that was made before, once it can be executed; None when it holds no change.
+
+        Raises:
+            DeployError: it was refused, or can be executed no more.
+        """
+        return ChangeSet(change_set, kind, self._changes(change_set)) if self._is_ready(change_set) else None
+
+    def execute(self, change_set: ChangeSet) -> None:
+        """Execute a change set, and wait until the stack has changed.
+
+        Raises:
+            DeployError: it was rolled back, or took too long.
+        """
         self._remember_events()
-        self._client.execute_change_set(ChangeSetName=change_set, StackName=self._name)
-        self._follow(kind)
+        self._client.execute_change_set(ChangeSetName=change_set.id, StackName=self._name)
+        self._follow(change_set.kind)
+
+    def discard(self, change_set: ChangeSet) -> None:
+        """Delete a change set; and the empty stack that one for a new stack brings with it."""
+        self._client.delete_change_set(ChangeSetName=change_set.id, StackName=self._name)
+        if self._status_of(self._name) == "REVIEW_IN_PROGRESS":
+            self.delete()
+
+    def change(
+        self,
+        kind: ChangeSetType,
+        body: str,
+        values: Mapping[str, str],
+        *,
+        tags: Mapping[str, str],
+        imports: Sequence[Leftover] = (),
+    ) -> bool:
+        """Prepare a change set and execute it; False when it holds no change.
+
+        Raises:
+            DeployError: CloudFormation refused it, rolled it back, or took too long.
+        """
+        change_set = self.prepare(kind, body, values, tags=tags, imports=imports)
+        if change_set is None:
+            return False
+        self.execute(change_set)
         return True
+
+    def settle(self) -> str | None:
+        """Wait until nobody changes the stack; its status then, None where there is no stack.
+
+        Raises:
+            DeployError: it took too long.
+        """
+        for _ in self._polls(f"what it does with the stack {self._name}"):
+            status = self._status_of(self._name)
+            if status is None or status == "REVIEW_IN_PROGRESS" or not status.endswith("_IN_PROGRESS"):
+                return status
+            for event in self._new_events():
+                self._on_event(event)
+        raise AssertionError("unreachable: polling ends by returning or raising")
 
     def import_resources(self, body: str, imports: Sequence[Leftover]) -> None:
         """Take resources into a new stack that holds nothing else.
@@ -171,6 +260,12 @@ class Stacks:
         for _ in self._polls("preparing the change set"):
             answer = self._client.describe_change_set(ChangeSetName=change_set, StackName=self._name)
             if answer["Status"] == "CREATE_COMPLETE":
+                if answer.get("ExecutionStatus") in _SPENT:
+                    raise DeployError(
+                        f"The change set {change_set} can be executed no more: "
+                        f"it is {answer['ExecutionStatus'].lower().replace('_', ' ')}.",
+                        hint="The stack has changed since it was planned. Plan again.",
+                    )
                 return True
             if answer["Status"] == "FAILED":
                 reason = answer.get("StatusReason", "")
@@ -179,6 +274,17 @@ class Stacks:
                     return False
                 raise DeployError(f"CloudFormation refused the stack {self._name}: {reason}")
         raise AssertionError("unreachable: polling ends by returning or raising")
+
+    def _changes(self, change_set: str) -> tuple[CloudFormationChange, ...]:
+        pages = self._client.get_paginator("describe_change_set").paginate(
+            ChangeSetName=change_set, StackName=self._name
+        )
+        return tuple(
+            _change(it["ResourceChange"])
+            for page in pages
+            for it in page.get("Changes", [])
+            if "ResourceChange" in it
+        )
 
     def _follow(self, kind: ChangeSetType) -> None:
         """Wait until the stack has changed, and report its events meanwhile."""
@@ -258,6 +364,23 @@ class Stacks:
                 )
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _LONGEST_POLL_S)
+
+
+def _change(change: ResourceChangeTypeDef) -> CloudFormationChange:
+    targets = [it.get("Target", {}) for it in change.get("Details", [])]
+    return CloudFormationChange(
+        logical_id=change.get("LogicalResourceId", ""),
+        type=change.get("ResourceType", ""),
+        action=change.get("Action", ""),
+        replacement=change.get("Replacement", ""),
+        policy=change.get("PolicyAction", ""),
+        name=change.get("PhysicalResourceId", ""),
+        recreating=tuple(
+            dict.fromkeys(
+                it.get("Name", "") for it in targets if it.get("RequiresRecreation", "Never") != "Never"
+            )
+        ),
+    )
 
 
 def _words(event: StackEvent) -> str:

@@ -92,6 +92,14 @@ class CodePackage:
         return f"code/{self.sha256[:32]}.zip"
 
 
+@dataclass(frozen=True, slots=True)
+class UploadedCode:
+    """A package that is in the bucket already, of an earlier release or a saved plan."""
+
+    key: str
+    lambda_hash: str
+
+
 def build(
     code_root: Path, *, dependencies: Dependencies | None = None, run: Run | None = None
 ) -> CodePackage:

@@ -35,6 +35,7 @@ class Stack:
     parameters: dict[str, str] = field(default_factory=dict)
     resources: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    body: str = ""
 
 
 class FakeCloudFormation:
@@ -121,6 +122,10 @@ class FakeCloudFormation:
             "ChangeSetName": ChangeSetName[:9],
         }
 
+    def _on_get_template(self, StackName: str, TemplateStage: str) -> dict[str, Any]:  # noqa: N803
+        assert (StackName, TemplateStage) == (STACK, "Original")
+        return {"TemplateBody": self._existing().body}
+
     def _on_delete_change_set(self, ChangeSetName: str, StackName: str) -> dict[str, Any]:  # noqa: N803
         assert StackName == STACK
         del self.change_sets[ChangeSetName]
@@ -147,6 +152,7 @@ class FakeCloudFormation:
             )
             stack.resources[key] = physical_id
         stack.parameters, stack.status = parameters, f"{kind}_COMPLETE"
+        stack.body = request["TemplateBody"]
         stack.tags = {it["Key"]: it["Value"] for it in request.get("Tags", [])}
         return {}
 
