@@ -36,7 +36,8 @@ class PoolLimits:
     workers: int = 4
     scale_after_s: float = 0.1
     surplus_idle_s: float = 120.0
-    last_idle_s: float = 1800.0
+    last_idle_s: float = 300.0
+    """Lambda, too, ends an environment that was idle for some minutes; the next image waits for a start then."""
     synchronous_wait_s: float = 60.0
     memory_sample_s: float = 0.1
 
