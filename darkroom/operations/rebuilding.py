@@ -315,7 +315,7 @@ def fit(record: Record) -> Record:
         longest = max(lists, key=lambda name: _size(fitting[name]))
         del fitting[longest]
         left_out.append(longest)
-    return {**fitting, "OnlyInFile": left_out} if left_out else fitting
+    return {**fitting, "LeftInDocument": left_out} if left_out else fitting
 
 
 def _item_size(record: Record) -> int:

@@ -5,7 +5,10 @@ tagging       the steps for one image, with every client passed in
 settings      the environment variables of the function, checked at start
 events        S3 events -> uploads worth analysing
 images        what S3 says of an object, and the size of the picture
-rekognition   the analysers, and which of their errors are final
+analysis      all analysers of one image, side by side
+analyzers     what each asks of Rekognition, and what its answer becomes
+answers       what became of one analyser, and how it outlives an attempt
+rekognition   which of the service's errors are final
 ordering      which of two events is the newer one, and what a claim may do
 store         the table: claims and records
 records       the record, in DynamoDB's types

@@ -58,23 +58,29 @@ class Claim:
     It ends by itself when the invocation that took it cannot run any more (`until_ms`, epoch milliseconds:
     the deadline that Lambda gave the invocation). `owner` is the request id, which Lambda keeps when it tries
     again: the next attempt takes over what a crashed one left behind, without waiting. `token` is new for
-    every attempt.
+    every attempt. `progress` is what an earlier attempt at the same upload kept by a checkpoint.
     """
 
     owner: str
     token: str
     until_ms: int
     position: Position
+    progress: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the table holds of an image. Without a `position` there is no record yet, only a claim."""
+    """What the table holds of an image. Without a `position` there is no record yet, only a claim.
+
+    `progress` is the last checkpoint, and `progress_of` the upload and settings that it belongs to.
+    """
 
     position: Position | None
     settings: str
     revision: str
     claim: Claim | None
+    progress: bytes | None = None
+    progress_of: str = ""
 
 
 class Verdict(Enum):

@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+    from pipeline.answers import Answers
     from pipeline.errors import ImageRefusedError
     from pipeline.images import StoredImage
-    from pipeline.rekognition import Findings
+    from pipeline.settings import Analyzer
 
 Record = dict[str, Any]
 """Field name -> value, in the order in which people read it."""
@@ -36,21 +37,62 @@ class Status(StrEnum):
     DELETED = "DELETED"
 
 
-def tagged(image: StoredImage, findings: Findings, **common: Any) -> Record:
-    """The record of an image that was analysed."""
+def analysed(image: StoredImage, answers: Answers, analyzers: Collection[Analyzer], **common: Any) -> Record:
+    """The record of an image that Rekognition was asked about.
+
+    Tagged when every analyser answered, partial when some did, failed when none did. An analyser that was
+    not asked any more, because the image had been refused, is skipped.
+    """
+    done = {name: answer for name, answer in answers.items() if not answer.is_refusal}
+    refusal = next((answer for answer in answers.values() if answer.is_refusal), None)
+    found: dict[str, Any] = {}
+    for analyzer in analyzers:
+        found |= done[analyzer].fields if analyzer in done else {}
     return _record(
         image,
-        Status.TAGGED,
-        findings.fields,
-        ModelVersions=findings.model_versions,
-        Source=findings.source,
+        Status.TAGGED if len(done) == len(analyzers) else Status.PARTIAL if done else Status.FAILED,
+        found,
+        Analyzers=_outcomes(answers, analyzers),
+        ModelVersions={name.value: done[name].model_version for name in done if done[name].model_version}
+        or None,
+        Source="+".join(sorted({answer.source or "" for answer in done.values()})) or None,
+        ErrorCode=refusal.error_code if refusal else None,
+        ErrorMessage=refusal.error_message if refusal else None,
         **common,
     )
 
 
-def failed(image: StoredImage, refusal: ImageRefusedError, **common: Any) -> Record:
-    """The record of an image that will never be accepted."""
-    return _record(image, Status.FAILED, {}, ErrorCode=refusal.code, ErrorMessage=refusal.message, **common)
+def failed(
+    image: StoredImage, refusal: ImageRefusedError, analyzers: Collection[Analyzer], **common: Any
+) -> Record:
+    """The record of an image that Rekognition was not asked about, because the answer is known."""
+    return _record(
+        image,
+        Status.FAILED,
+        {},
+        Analyzers=_outcomes({}, analyzers),
+        ErrorCode=refusal.code,
+        ErrorMessage=refusal.message,
+        **common,
+    )
+
+
+def _outcomes(answers: Answers, analyzers: Collection[Analyzer]) -> dict[str, dict[str, str]]:
+    """Per analyser what happened: done, failed with its reason, or skipped."""
+    outcomes: dict[str, dict[str, str]] = {}
+    for analyzer in analyzers:
+        answer = answers.get(analyzer)
+        if answer is None:
+            outcomes[analyzer.value] = {"Status": "SKIPPED"}
+        elif answer.error_code is None:
+            outcomes[analyzer.value] = {"Status": "DONE"}
+        else:
+            outcomes[analyzer.value] = {
+                "Status": "FAILED",
+                "ErrorCode": answer.error_code,
+                "ErrorMessage": answer.error_message or "",
+            }
+    return outcomes
 
 
 def _record(image: StoredImage, status: Status, found: Mapping[str, Any], **more: Any) -> Record:
@@ -79,7 +121,7 @@ def fit(record: Record) -> Record:
     """The record as the table can hold it.
 
     Where it would pass DynamoDB's limit, the boxes of the labels are left to the JSON file, and if that is
-    not enough the largest lists too; `OnlyInFile` names what is missing.
+    not enough the largest lists too; `LeftInDocument` names what is missing.
     """
     left_out: list[str] = []
     fitting = dict(record)
@@ -93,7 +135,7 @@ def fit(record: Record) -> Record:
         )
         del fitting[largest]
         left_out.append(largest)
-    return {**fitting, "OnlyInFile": left_out} if left_out else fitting
+    return {**fitting, "LeftInDocument": left_out} if left_out else fitting
 
 
 def to_item(record: Record) -> Item:
@@ -108,6 +150,8 @@ def to_attribute(value: Any) -> dict[str, Any]:
             return {"BOOL": value}
         case str():
             return {"S": value}
+        case bytes():
+            return {"B": value}
         case int() | Decimal():
             return {"N": str(value)}
         case float():

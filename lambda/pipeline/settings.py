@@ -8,6 +8,8 @@
 | `MIN_CONFIDENCE` | percent, 0 to 100                                                | none            |
 | `MAX_LABELS`     | 1 to 1000                                                        | none            |
 | `ANALYZERS`      | what is recognised, separated by commas                          | `labels`        |
+| `EMOTION_CONFIDENCE` | percent; emotions of a face above it are recorded            | 75              |
+| `MODERATION_CONFIDENCE` | percent; moderation labels from it on are recorded        | 50              |
 """
 
 from __future__ import annotations
@@ -33,6 +35,19 @@ class Analyzer(StrEnum):
     """What can be recognised in an image."""
 
     LABELS = "labels"
+    FACES = "faces"
+    CELEBRITIES = "celebrities"
+    TEXT = "text"
+    MODERATION = "moderation"
+    PROPERTIES = "properties"
+
+
+_FACE_SEARCH = ("collection", "search", "index")
+"""Parts of the names by which people ask for what keeps faces of people."""
+_NO_FACE_SEARCH = (
+    "face collections and face search are not offered: they keep people's faces to recognise them again, which a "
+    "tagger of pictures has no use for"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +60,23 @@ class Settings:
     min_confidence: float
     max_labels: int
     analyzers: tuple[Analyzer, ...] = (Analyzer.LABELS,)
+    emotion_confidence: float = 75.0
+    moderation_confidence: float = 50.0
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what decides an analysis: with another one, an image counts as not analysed."""
-        decisive = {
-            "analyzers": sorted(self.analyzers),
-            "min_confidence": self.min_confidence,
-            "max_labels": self.max_labels,
-        }
+        """A hash of what decides an analysis: with another one, an image counts as not analysed.
+
+        A threshold counts only where its analyser is chosen: changing it for nothing would cost a second
+        analysis of every image.
+        """
+        decisive: dict[str, object] = {"analyzers": sorted(self.analyzers)}
+        if Analyzer.LABELS in self.analyzers:
+            decisive |= {"min_confidence": self.min_confidence, "max_labels": self.max_labels}
+        if Analyzer.FACES in self.analyzers:
+            decisive["emotion_confidence"] = self.emotion_confidence
+        if Analyzer.MODERATION in self.analyzers:
+            decisive["moderation_confidence"] = self.moderation_confidence
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
     @classmethod
@@ -71,6 +94,8 @@ class Settings:
             min_confidence=reader.number("MIN_CONFIDENCE", low=0, high=100),
             max_labels=int(reader.number("MAX_LABELS", low=1, high=1000, whole=True)),
             analyzers=reader.analyzers("ANALYZERS"),
+            emotion_confidence=reader.number("EMOTION_CONFIDENCE", low=0, high=100, default="75"),
+            moderation_confidence=reader.number("MODERATION_CONFIDENCE", low=0, high=100, default="50"),
         )
         if reader.problems:
             raise ConfigurationError("The function is not configured: " + "; ".join(reader.problems) + ".")
@@ -84,14 +109,14 @@ class _Reader:
         self._environment = environment
         self.problems: list[str] = []
 
-    def text(self, name: str) -> str:
-        value = self._environment.get(name, "").strip()
+    def text(self, name: str, *, default: str = "") -> str:
+        value = self._environment.get(name, default).strip()
         if not value:
             self.problems.append(f"{name} is missing")
         return value
 
-    def number(self, name: str, *, low: int, high: int, whole: bool = False) -> float:
-        value = self.text(name)
+    def number(self, name: str, *, low: int, high: int, whole: bool = False, default: str = "") -> float:
+        value = self.text(name, default=default)
         try:
             number = float(int(value)) if whole else float(value)
         except ValueError:
@@ -118,6 +143,9 @@ class _Reader:
         wrong = [part for part in names if part not in known]
         if wrong:
             self.problems.append(
-                f"{name} may hold {', '.join(sorted(known))}, not {', '.join(map(repr, wrong))}"
+                f"{name} may hold {', '.join(analyzer.value for analyzer in Analyzer)}, "
+                f"not {', '.join(map(repr, wrong))}"
             )
+        if any(word in part.lower() for part in wrong for word in _FACE_SEARCH):
+            self.problems.append(_NO_FACE_SEARCH)
         return tuple(analyzer for analyzer in Analyzer if analyzer.value in names)

@@ -5,6 +5,9 @@
                  ▲            │  release                     │
                  └────────────┘◀─────────── claim ───────────┘   (a newer upload, or other settings)
 
+A checkpoint keeps what an attempt has got so far in the attribute `Progress` of the same item, for the next
+attempt at the same upload; finishing replaces the whole item and thus ends it.
+
 A claim stands in the attribute `Claim` of the image's own item, so that claiming and finishing are
 conditional writes of one item. An item without `Status` is no record: readers skip it.
 
@@ -15,8 +18,10 @@ meanwhile.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -35,6 +40,7 @@ _CLAIM_ATTEMPTS = 4
 _NAMES = {"#claim": "Claim", "#token": "Token"}
 """`Token` is a reserved word of DynamoDB's expressions."""
 _IS_MINE = "#claim.#token = :token"
+_logger = logging.getLogger(__name__)
 
 
 class Store:
@@ -81,12 +87,43 @@ class Store:
             known = self._try_to_claim(image_id, claim, expected=known)
             if known is None:
                 return claim
+            if known.progress_of == self._identity(position):
+                claim = replace(claim, progress=known.progress)
             verdict = judge(known, position, settings=self._settings, owner=owner, now_ms=self._now_ms())
             if verdict is Verdict.BUSY:
                 break
             if verdict is not Verdict.PROCEED:
                 return verdict
         raise ImageBusyError(f"{image_id} is being analysed by another invocation")
+
+    def checkpoint(self, image_id: str, claim: Claim, progress: bytes) -> None:
+        """Keep what an attempt has got so far; the next claim on the same upload brings it back.
+
+        Where the item would pass DynamoDB's 400 KB the checkpoint is left out: an attempt after a crash then
+        asks once more.
+
+        Raises:
+            ClaimLostError: a newer event took the image over.
+        """
+        kept = {"Of": self._identity(claim.position), "Answers": progress}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"ImageID": {"S": image_id}},
+                UpdateExpression="SET Progress = :progress",
+                ConditionExpression=_IS_MINE,
+                ExpressionAttributeNames=_NAMES,
+                ExpressionAttributeValues={
+                    ":token": {"S": claim.token},
+                    ":progress": to_attribute(kept),
+                },
+            )
+        except ClientError as error:
+            if _is_refused_condition(error):
+                raise ClaimLostError(f"{image_id} was taken over by a newer event") from error
+            if not _is_too_large(error):
+                raise
+            _logger.warning("no checkpoint of %s: %d bytes do not fit", image_id, len(progress))
 
     def finish(self, record: Record, claim: Claim) -> None:
         """Put the record in the place of the claim.
@@ -129,7 +166,8 @@ class Store:
         if item is None or "Status" not in item:
             return None
         record = from_item(item)
-        record.pop("Claim", None)
+        for internal in ("Claim", "Progress"):
+            record.pop(internal, None)
         return record
 
     def _try_to_claim(self, image_id: str, claim: Claim, *, expected: Known | None) -> Known | None:
@@ -153,6 +191,10 @@ class Store:
             item = old or self._item(image_id)
             return _known(from_item(item) if item else {})
         return None
+
+    def _identity(self, position: Position) -> str:
+        """What a checkpoint belongs to: these bytes, analysed with these settings."""
+        return f"{position.etag} {position.version_id or '-'} {self._settings}"
 
     def _item(self, image_id: str) -> dict[str, Any] | None:
         answer = self._client.get_item(
@@ -182,11 +224,14 @@ def _unchanged(expected: Known | None) -> tuple[str, dict[str, Any]]:
 
 def _known(fields: Record) -> Known:
     has_record = "Status" in fields
+    progress = fields.get("Progress", {})
     return Known(
         position=_position(fields) if has_record else None,
         settings=fields.get("Settings", ""),
         revision=fields.get("TaggedAt", ""),
         claim=_claim(fields["Claim"]) if "Claim" in fields else None,
+        progress=progress.get("Answers"),
+        progress_of=progress.get("Of", ""),
     )
 
 
@@ -219,3 +264,9 @@ def _claim_fields(claim: Claim) -> Record:
 
 def _is_refused_condition(error: ClientError) -> bool:
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+
+
+def _is_too_large(error: ClientError) -> bool:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (item size)"""
+    said = error.response["Error"]
+    return said["Code"] == "ValidationException" and "size" in said.get("Message", "").lower()

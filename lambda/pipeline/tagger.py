@@ -15,6 +15,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from botocore.config import Config
 
+from pipeline.analysis import Analysis
 from pipeline.errors import BatchFailedError
 from pipeline.events import Upload, uploads_in
 from pipeline.settings import Settings
@@ -58,7 +59,7 @@ def build_tagger(environment: Mapping[str, str]) -> tuple[Settings, Tagger]:
     session = boto3.Session(region_name=settings.region)
     tagger = Tagger(
         s3=session.client("s3", config=_STEADY),
-        rekognition=session.client("rekognition", config=_RATE_LIMITED),
+        analysis=Analysis(session.client("rekognition", config=_RATE_LIMITED), settings),
         store=Store(
             session.client("dynamodb", config=_STEADY.merge(_UNCHECKED)),
             table=settings.table_name,
@@ -115,8 +116,10 @@ def _report(upload: Upload, result: Result, *, duration_ms: float) -> None:
     if result.outcome is Outcome.FAILED:
         details |= {"error_code": record["ErrorCode"], "error_message": record["ErrorMessage"]}
         metrics.add_metric(name="Failures", unit=MetricUnit.Count, value=1)
-    elif result.outcome is Outcome.TAGGED:
+    elif result.outcome in {Outcome.TAGGED, Outcome.PARTIAL}:
         details |= {"labels": len(record.get("LabelNames", ())), "source": record["Source"]}
+        refused = [name for name, each in record["Analyzers"].items() if each["Status"] != "DONE"]
+        details |= {"not_answered": refused} if refused else {}
         metrics.add_metric(name="Tagged", unit=MetricUnit.Count, value=1)
     else:
         metrics.add_metric(name="Skipped", unit=MetricUnit.Count, value=1)

@@ -2,12 +2,13 @@
 
     1. GetObject (first bytes)   is it there, is it the one the event means, how large is the picture
     2. UpdateItem                claim it; a duplicate or an older event ends here
-    3. DetectLabels              the only step that costs noticeable money
+    3. DetectLabels and others   the only step that costs noticeable money: side by side, answers kept as they come
     4. PutObject                 the JSON file
     5. PutItem                   the record, in the claim's place; only this makes the image count as done
 
-A crash before step 5 leaves a claim; the next attempt does steps 1 to 5 again, so that a crashed attempt
-costs at most one call of Rekognition, and JSON file and record agree in the end.
+A crash before step 5 leaves a claim; the next attempt does steps 1 to 5 again but asks only the analysers that
+are not answered yet. A crashed attempt thus costs at most one call of those that were under way, and JSON file
+and record agree in the end.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline import documents, images, records, rekognition
+from pipeline import documents, images, records
+from pipeline.analysis import Analysis, Trust
+from pipeline.answers import Answers, pack, unpack
 from pipeline.errors import ClaimLostError, ImageRefusedError, ObjectGoneError, ObjectReplacedError
 from pipeline.ordering import Claim, Verdict, iso_utc
 from pipeline.records import Record, Status
@@ -28,7 +31,6 @@ from pipeline.records import Record, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from types_boto3_rekognition import RekognitionClient
     from types_boto3_s3 import S3Client
 
     from pipeline.events import Upload
@@ -41,6 +43,7 @@ class Outcome(StrEnum):
     """What became of one upload."""
 
     TAGGED = "tagged"
+    PARTIAL = "partial"
     FAILED = "failed"
     DUPLICATE = "duplicate"
     OUTDATED = "outdated"
@@ -72,7 +75,7 @@ class Tagger:
     """Analyses uploads, one at a time."""
 
     s3: S3Client
-    rekognition: RekognitionClient
+    analysis: Analysis
     store: Store
     settings: Settings
     clock: Clock = Clock()
@@ -103,7 +106,7 @@ class Tagger:
     def _keep_or_release(self, image: StoredImage, claim: Claim, started_s: float) -> Result:
         """Analyse and keep; whatever goes wrong, the claim does not stand in the way of the next attempt."""
         try:
-            record = self._analyse(image, started_s)
+            record = self._analyse(image, claim, started_s)
             documents.write(self.s3, record, trigger_prefix=self.settings.trigger_prefix)
             self.store.finish(record, claim)
         except ClaimLostError:
@@ -117,21 +120,24 @@ class Tagger:
             raise
         return Result(Outcome(record["Status"].lower()), record)
 
-    def _analyse(self, image: StoredImage, started_s: float) -> Record:
+    def _analyse(self, image: StoredImage, claim: Claim, started_s: float) -> Record:
         """The record of an image, whether Rekognition accepts it or not.
 
         Raises:
             ObjectGoneError: the object was deleted meanwhile.
         """
-        try:
-            if image.size_bytes == 0:
-                raise _EMPTY  # the answer is known, and a call that can only fail is saved
-            findings = rekognition.analyse(self.rekognition, image, self.settings)
-        except ImageRefusedError as refusal:
-            if refusal.code == "InvalidS3ObjectException" and not images.exists(self.s3, image):
-                raise ObjectGoneError(f"{image.key} was deleted while it was analysed") from refusal
-            return records.failed(image, refusal, **self._common_fields(started_s))
-        return records.tagged(image, findings, **self._common_fields(started_s))
+        analyzers = self.settings.analyzers
+        if image.size_bytes == 0:  # the answer is known, and a call that can only fail is saved
+            return records.failed(image, _EMPTY, analyzers, **self._common_fields(started_s))
+        answers = self.analysis.answers(
+            {"S3Object": image.s3_object()},
+            known=unpack(claim.progress) if claim.progress else {},
+            trust=Trust.UNCERTAIN,
+            checkpoint=lambda so_far: self.store.checkpoint(image.key, claim, pack(so_far)),
+        )
+        if _cannot_be_read(answers) and not images.exists(self.s3, image):
+            raise ObjectGoneError(f"{image.key} was deleted while it was analysed")
+        return records.analysed(image, answers, analyzers, **self._common_fields(started_s))
 
     def _common_fields(self, started_s: float) -> dict[str, object]:
         return {
@@ -152,3 +158,7 @@ class Tagger:
             self.store.release(image_id, claim)
         except (ClientError, BotoCoreError) as second:
             error.add_note(f"and the claim on {image_id} could not be released: {second}")
+
+
+def _cannot_be_read(answers: Answers) -> bool:
+    return any(answer.error_code == "InvalidS3ObjectException" for answer in answers.values())

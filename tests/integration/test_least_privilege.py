@@ -187,7 +187,18 @@ def send_message(role: AsRole) -> object:
     return role.client("sqs").send_message(QueueUrl=address, MessageBody="from a test of permissions")
 
 
+def recognise(operation: str) -> Call:
+    def call(role: AsRole) -> object:
+        return getattr(role.client("rekognition"), operation)(Image={"Bytes": pictures.jpeg(1)})
+
+    return call
+
+
 DIRECT: dict[str, Call] = {
+    "rekognition:DetectFaces": recognise("detect_faces"),
+    "rekognition:RecognizeCelebrities": recognise("recognize_celebrities"),
+    "rekognition:DetectText": recognise("detect_text"),
+    "rekognition:DetectModerationLabels": recognise("detect_moderation_labels"),
     "s3:GetObjectVersion": read_version,
     "dynamodb:GetItem": read_item,
     "sqs:SendMessage": send_message,
@@ -253,7 +264,9 @@ BEYOND: dict[str, Call] = {
         AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     ),
-    "detect faces": lambda role: role.client("rekognition").detect_faces(Image={"Bytes": pictures.jpeg(1)}),
+    "compare faces": lambda role: role.client("rekognition").compare_faces(
+        SourceImage={"Bytes": pictures.jpeg(1)}, TargetImage={"Bytes": pictures.jpeg(1)}
+    ),
     "invoke itself": lambda role: role.client("lambda").invoke(
         FunctionName=tagger(role.running), Payload=b"{}"
     ),

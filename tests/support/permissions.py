@@ -93,7 +93,15 @@ TAGGER = (
         "the engine answers 404 either way",
     ),
     Permission("s3:PutObject", "Write", OBJECT, "writes the JSON file", Proof.TAGGING),
-    Permission("rekognition:DetectLabels", "Read", ANY, "asks for the labels", Proof.TAGGING),
+    Permission(
+        "rekognition:DetectLabels", "Read", ANY, "asks for labels and properties of the picture", Proof.TAGGING
+    ),
+    Permission("rekognition:DetectFaces", "Read", ANY, "asks for faces, where chosen", Proof.AS_ROLE),
+    Permission("rekognition:RecognizeCelebrities", "Read", ANY, "asks for celebrities, where chosen", Proof.AS_ROLE),
+    Permission("rekognition:DetectText", "Read", ANY, "asks for text, where chosen", Proof.AS_ROLE),
+    Permission(
+        "rekognition:DetectModerationLabels", "Read", ANY, "asks for moderation labels, where chosen", Proof.AS_ROLE
+    ),
     Permission(
         "dynamodb:GetItem", "Read", TABLE,
         "reads the current record where a newer event took the image over", Proof.AS_ROLE,

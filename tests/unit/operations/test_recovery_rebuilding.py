@@ -229,7 +229,7 @@ def test_a_record_that_is_too_large_for_the_table_is_cut_as_the_tagger_cuts_it(i
     record = {"ImageID": "k", "Status": "TAGGED", "Labels": [{"Name": "Cat", "Instances": [box] * instances}]}
     fitted = rebuilding.fit(record)
     assert fitted == records.fit(record)
-    assert ("OnlyInFile" in fitted) is (instances > 10)
+    assert ("LeftInDocument" in fitted) is (instances > 10)
 
 
 def test_an_event_of_the_recovery_is_one_that_the_tagger_reads(world: World) -> None:

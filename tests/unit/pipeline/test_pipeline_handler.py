@@ -50,7 +50,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def handle(world: World, environment: pytest.MonkeyPatch) -> Handle:
     module = importlib.import_module("pipeline.tagger")
     tagger = module._tagger
-    tagger.rekognition.meta.events.register("before-send.rekognition.DetectLabels", world.rekognition._send)
+    world.rekognition.attach(tagger.analysis.client)
 
     def call(sent: dict[str, Any]) -> dict[str, int]:
         for output in module.logger.handlers:

@@ -45,11 +45,24 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("TRIGGER_PREFIX", "previews/x/"),
         ("ANALYZERS", "labels,hats"),
         ("ANALYZERS", ""),
+        ("EMOTION_CONFIDENCE", "101"),
+        ("MODERATION_CONFIDENCE", "some"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         Settings.from_environment(GOOD | {name: value})
+
+
+def test_every_analyser_can_be_chosen() -> None:
+    names = "properties, labels,faces,celebrities,text,moderation"
+    assert Settings.from_environment(GOOD | {"ANALYZERS": names}).analyzers == tuple(Analyzer)
+
+
+@pytest.mark.parametrize("asked", ["face-search", "SearchFacesByImage", "IndexFaces", "labels,collections"])
+def test_face_collections_and_search_are_refused_by_name(asked: str) -> None:
+    with pytest.raises(ConfigurationError, match="face collections and face search are not offered"):
+        Settings.from_environment(GOOD | {"ANALYZERS": asked})
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -68,3 +81,12 @@ def test_only_what_decides_an_analysis_changes_the_fingerprint() -> None:
     assert Settings.from_environment(GOOD | {"MIN_CONFIDENCE": "80"}).fingerprint != base.fingerprint
     assert Settings.from_environment(GOOD | {"MAX_LABELS": "10"}).fingerprint != base.fingerprint
     assert Settings.from_environment(GOOD | {"MIN_CONFIDENCE": "75.0"}).fingerprint == base.fingerprint
+    assert Settings.from_environment(GOOD | {"ANALYZERS": "labels,faces"}).fingerprint != base.fingerprint
+
+
+def test_a_threshold_counts_only_where_its_analyser_is_chosen() -> None:
+    strict = {"EMOTION_CONFIDENCE": "90", "MODERATION_CONFIDENCE": "90"}
+    for chosen, matters in {"labels": False, "labels,faces": True, "moderation": True}.items():
+        before = Settings.from_environment(GOOD | {"ANALYZERS": chosen}).fingerprint
+        after = Settings.from_environment(GOOD | {"ANALYZERS": chosen} | strict).fingerprint
+        assert (before != after) is matters

@@ -66,6 +66,7 @@ def test_an_upload_ends_as_record_and_file(world: World) -> None:
         "ETag": upload.etag,
         "Sequencer": upload.sequencer,
         "Settings": SETTINGS.fingerprint,
+        "Analyzers": {"labels": {"Status": "DONE"}},
         "ModelVersions": {"labels": "3.0"},
         "Source": "aws",
     }

@@ -14,8 +14,10 @@ from urllib.parse import quote_plus
 import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from moto.core.models import botocore_stubber
 from PIL import Image
 
+from pipeline.analysis import Analysis
 from pipeline.events import Upload
 from pipeline.settings import Settings
 from pipeline.store import Store
@@ -70,21 +72,36 @@ class _Raw(io.BytesIO):
 
 @dataclass
 class FakeRekognition:
-    """Answers of a test for DetectLabels: a body, an error code, or a function that returns either."""
+    """Answers of a test: a body, an error code, or a function that returns either.
+
+    `answer` is that of DetectLabels, `others` are those of the other operations by their names.
+    """
 
     answer: Any = field(default_factory=lambda: CAT)
+    others: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    operations: list[str] = field(default_factory=list)
 
     def client(self) -> RekognitionClient:
         client = SESSION.client("rekognition", config=ONCE)
-        events: Any = client.meta.events  # whose stubs know no handler that answers
-        events.register("before-send.rekognition.DetectLabels", self._send)
+        self.attach(client)
         return client
 
+    def attach(self, client: RekognitionClient) -> None:
+        """Answer the requests of a client."""
+        events: Any = client.meta.events  # whose stubs know no handler that answers
+        events.unregister(
+            "before-send", botocore_stubber
+        )  # moto would be asked too, and knows few operations
+        events.register("before-send.rekognition.*", self._send)
+
     def _send(self, request: Any, **_: Any) -> AWSResponse:
+        operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
         self.requests.append(json.loads(request.body))
-        answer = self.answer() if callable(self.answer) else self.answer
+        self.operations.append(operation)
+        answer = self.answer if operation == "DetectLabels" else self.others[operation]
+        answer = answer() if callable(answer) else answer
         if isinstance(answer, str):
             return self._response(
                 500 if answer == "InternalServerError" else 400, {"__type": answer, "Message": "said so"}
@@ -108,7 +125,7 @@ class World:
 
     def tagger(self, settings: Settings = SETTINGS) -> Tagger:
         store = Store(self.dynamodb, table=TABLE, settings=settings.fingerprint, now_ms=lambda: self.now_ms)
-        return Tagger(self.s3, self.rekognition.client(), store, settings)
+        return Tagger(self.s3, Analysis(self.rekognition.client(), settings), store, settings)
 
     def tag(self, upload: Upload, *, owner: str = "request-1", settings: Settings = SETTINGS) -> Result:
         return self.tagger(settings).tag(upload, owner=owner, lease_ms=LEASE_MS)
@@ -172,7 +189,9 @@ class Interruptions:
         self.calls: list[str] = []
         self._at = at
         self._after = after
-        self._hubs = [client.meta.events for client in (tagger.s3, tagger.rekognition, tagger.store._client)]
+        self._hubs = [
+            client.meta.events for client in (tagger.s3, tagger.analysis.client, tagger.store._client)
+        ]
 
     def __enter__(self) -> Self:
         for hub in self._hubs:

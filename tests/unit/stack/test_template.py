@@ -123,7 +123,7 @@ def statements() -> dict[str, Any]:
 
 
 def test_only_rekognition_is_allowed_on_everything_and_no_action_is_a_wildcard() -> None:
-    assert [sid for sid, it in statements().items() if it["Resource"] == "*"] == ["DetectLabels"]
+    assert [sid for sid, it in statements().items() if it["Resource"] == "*"] == ["Recognise"]
     actions = [
         action
         for it in statements().values()
