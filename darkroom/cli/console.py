@@ -140,9 +140,20 @@ def outcome_line(outcome: dict[str, Any]) -> str:
     if "labels" in outcome:
         parts.append(f"{outcome['labels']} labels")
     if "error_code" in outcome:
-        parts.append(f"{outcome['error_code']}: {outcome['error_message']}")
+        parts.append(": ".join(filter(None, (outcome["error_code"], outcome.get("error_message")))))
     if "duration_ms" in outcome:
-        parts.append(f"{outcome['duration_ms']:.0f} ms")
+        parts.append(_times(outcome))
     if "source" in outcome:
         parts.append(f"({outcome['source']})")
     return "  ".join(parts)
+
+
+def _times(outcome: dict[str, Any]) -> str:
+    """How long an image took, and what of it: its way to the function, Rekognition."""
+    parts = [
+        f"waited {outcome['delay_ms']:.0f} ms" if "delay_ms" in outcome else "",
+        f"Rekognition {outcome['rekognition_ms']:.0f} ms" if "rekognition_ms" in outcome else "",
+        f"{outcome['rekognition_throttles']} × throttled" if outcome.get("rekognition_throttles") else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return f"{outcome['duration_ms']:.0f} ms" + (f" ({said})" if said else "")

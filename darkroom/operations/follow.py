@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from darkroom.operations.environment import Environment
 
 _POLL_S = 0.25
-_FIELDS = ("image", "duration_ms", "labels", "source", "error_code", "error_message")
+_FIELDS = (
+    *("image", "delay_ms", "duration_ms", "rekognition_ms", "rekognition_throttles"),
+    *("labels", "source", "not_answered", "error_code", "error_message"),
+)
 
 
 def follow(environment: Environment) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 tagger        the handler: one S3 event in, records and JSON files out
 tagging       the steps for one image, with every client passed in
+reporting     the log line and the metrics of each image
+metering      what is asked of Rekognition: calls, throttles, price
 settings      the environment variables of the function, checked at start
 events        S3 events -> uploads worth analysing
 images        what S3 says of an object, and the size of the picture

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-struc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -25,7 +25,7 @@ class Upload:
 
     `etag`, `version_id` and `sequencer` are None where the event does not say: an event made by hand names
     only bucket and key, and a bucket without versions has no version id (S3 writes `null` for a suspended
-    one).
+    one). `event_time` is when S3 took the object in, ISO 8601.
     """
 
     bucket: str
@@ -33,6 +33,7 @@ class Upload:
     etag: str | None = None
     version_id: str | None = None
     sequencer: str | None = None
+    event_time: str | None = field(default=None, compare=False)
 
 
 def uploads_in(event: Mapping[str, Any], *, trigger_prefix: str) -> list[Upload]:
@@ -67,4 +68,5 @@ def _upload(record: S3EventRecord) -> Upload:
         etag=described.get("eTag") or None,
         version_id=None if version_id in (None, "", "null") else version_id,
         sequencer=described.get("sequencer") or None,
+        event_time=record.get("eventTime") or None,
     )

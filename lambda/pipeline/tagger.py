@@ -7,20 +7,21 @@ configuration is an error at start and not one per image.
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import Metrics
 from botocore.config import Config
 
 from pipeline.analysis import Analysis
 from pipeline.errors import BatchFailedError
-from pipeline.events import Upload, uploads_in
+from pipeline.events import uploads_in
+from pipeline.metering import Meter
+from pipeline.reporting import Reporter
 from pipeline.settings import Settings
 from pipeline.store import Store
-from pipeline.tagging import Outcome, Result, Tagger
+from pipeline.tagging import Tagger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +72,7 @@ def build_tagger(environment: Mapping[str, str]) -> tuple[Settings, Tagger]:
 
 
 _settings, _tagger = build_tagger(os.environ)
+_reporter = Reporter(logger, metrics, Meter(_tagger.analysis.client))
 
 
 @metrics.log_metrics
@@ -86,42 +88,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
             are done are recognised as duplicates then.
     """
     uploads = uploads_in(event, trigger_prefix=_settings.trigger_prefix)
-    metrics.add_metric(name="Images", unit=MetricUnit.Count, value=len(uploads))
+    _reporter.received(len(uploads))
     counts: dict[str, int] = {}
     failures: dict[str, Exception] = {}
     for upload in uploads:
-        started_s = time.perf_counter()
+        report = _reporter.begin(upload)
         try:
             result = _tagger.tag(
                 upload, owner=context.aws_request_id, lease_ms=context.get_remaining_time_in_millis()
             )
-        except Exception as error:
-            logger.exception("not analysed, to be tried again", extra={"image": upload.key})
-            metrics.add_metric(name="Errors", unit=MetricUnit.Count, value=1)
+        except Exception as error:  # noqa: BLE001 (it is logged, and raised when the others are done)
+            report.raised(error)
             failures[upload.key] = error
         else:
             counts[result.outcome] = counts.get(result.outcome, 0) + 1
-            _report(upload, result, duration_ms=(time.perf_counter() - started_s) * 1000)
+            report.settled(result)
     if len(uploads) == 1 and failures:
         raise failures[uploads[0].key]
     if failures:
         raise BatchFailedError(failures, total=len(uploads))
     return counts
-
-
-def _report(upload: Upload, result: Result, *, duration_ms: float) -> None:
-    """One log line and the metrics of one image."""
-    details: dict[str, Any] = {"image": upload.key, "duration_ms": round(duration_ms, 1)}
-    record = result.record or {}
-    if result.outcome is Outcome.FAILED:
-        details |= {"error_code": record["ErrorCode"], "error_message": record["ErrorMessage"]}
-        metrics.add_metric(name="Failures", unit=MetricUnit.Count, value=1)
-    elif result.outcome in {Outcome.TAGGED, Outcome.PARTIAL}:
-        details |= {"labels": len(record.get("LabelNames", ())), "source": record["Source"]}
-        refused = [name for name, each in record["Analyzers"].items() if each["Status"] != "DONE"]
-        details |= {"not_answered": refused} if refused else {}
-        metrics.add_metric(name="Tagged", unit=MetricUnit.Count, value=1)
-    else:
-        metrics.add_metric(name="Skipped", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="Duration", unit=MetricUnit.Milliseconds, value=duration_ms)
-    logger.info(result.outcome.value, extra=details)

@@ -66,3 +66,23 @@ def test_tail_shows_a_failure_with_its_reason() -> None:
         }
     )
     assert line == "20:40:46  failed     uploads/a.jpg  InvalidImageFormatException: no picture  12 ms"
+
+
+def test_tail_shows_the_times_of_an_image() -> None:
+    line = outcome_line(
+        {
+            "outcome": "tagged",
+            "time": "2026-11-20 20:40:46,550+0000",
+            "image": "uploads/a.jpg",
+            "labels": 3,
+            "duration_ms": 52.6,
+            "delay_ms": 11.2,
+            "rekognition_ms": 20.4,
+            "rekognition_throttles": 2,
+            "source": "aws",
+        }
+    )
+    assert line == (
+        "20:40:46  tagged     uploads/a.jpg  3 labels  "
+        "53 ms (waited 11 ms, Rekognition 20 ms, 2 × throttled)  (aws)"
+    )

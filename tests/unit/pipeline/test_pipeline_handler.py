@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 import warnings
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,6 +74,9 @@ def test_an_event_is_handled_and_reported(
     assert (log["function_request_id"], log["service"], log["source"]) == ("request-1", "tagger", "aws")
     assert (metrics["Images"], metrics["Tagged"]) == ([1.0], [1.0])
     assert metrics["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "darkroom"
+    assert (metrics["SuccessRate"], metrics["RekognitionCalls"]) == ([100.0], [1.0])
+    assert (metrics["RekognitionThrottles"], metrics["RekognitionPriceUsd"]) == ([0.0], [0.001])
+    assert 0 <= log["rekognition_ms"] <= log["duration_ms"] == pytest.approx(metrics["Duration"][0], abs=0.06)
 
 
 def test_one_bad_image_stops_no_other(
@@ -106,6 +110,47 @@ def test_the_error_of_a_single_image_is_raised_as_it_is(world: World, handle: Ha
     world.rekognition.answer = "AccessDeniedException"
     with pytest.raises(ClientError, match="AccessDenied"):
         handle(event(world.upload()))
+
+
+def test_an_attempt_that_is_tried_again_is_logged_with_its_image_and_counts_against_the_success_rate(
+    world: World, handle: Handle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.rekognition.answer = "ThrottlingException"
+    with pytest.raises(ClientError):
+        handle(event(world.upload()))
+    log, metrics = lines(capsys)
+    assert (log["level"], log["image"], log["function_request_id"]) == (
+        "ERROR",
+        "uploads/cat.png",
+        "request-1",
+    )
+    assert "ThrottlingException" in log["exception"]
+    assert (metrics["Errors"], metrics["SuccessRate"]) == ([1.0], [0.0])
+    assert metrics["RekognitionThrottles"] == metrics["RekognitionCalls"]
+    assert metrics["RekognitionPriceUsd"] == [0.0]
+
+
+def test_a_duplicate_counts_neither_for_nor_against_the_success_rate(
+    world: World, handle: Handle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = event(world.upload())
+    handle(sent)
+    handle(sent)
+    metrics = lines(capsys)[-1]
+    assert metrics["Skipped"] == [1.0]
+    assert not {"SuccessRate", "RekognitionCalls", "Errors"} & metrics.keys()
+
+
+def test_the_log_tells_how_long_the_image_waited_since_its_upload(
+    world: World, handle: Handle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = event(world.upload())
+    uploaded = datetime.now(UTC) - timedelta(seconds=5)
+    sent["Records"][0]["eventTime"] = uploaded.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    handle(sent)
+    log, metrics = lines(capsys)
+    assert 5_000 <= log["delay_ms"] < 60_000
+    assert metrics["Delay"] == [pytest.approx(log["delay_ms"], abs=0.06)]
 
 
 def test_the_same_image_twice_in_one_event_is_analysed_once(world: World, handle: Handle) -> None:
