@@ -27,6 +27,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "ls": ("records", "List the images with their labels."),
     "show": ("records", "Show one image's record."),
     "tail": ("records", "Follow images as they are tagged."),
+    "stats": ("figures", "Show durations, memory and success from the logs."),
     "failed": ("failed", "List what Lambda gave up, and why."),
     "redrive": ("failed", "Send what Lambda gave up back to it."),
     "invoke": ("functions", "Run a function once, and print its result and log."),

@@ -20,7 +20,8 @@ _PARTS = ("engine", "gateway", "runtime", "sync", "keeper")
 _POLL_S = 0.3
 _RECENT_MS = 15 * 60 * 1000
 _REREAD_MS = 5_000
-_MADE_UP = re.compile(r"^REPORT RequestId: \S+\tDuration: \d+ ms\t.*Max Memory Used: 0 MB")
+MADE_UP = re.compile(r"^REPORT RequestId: \S+\tDuration: \d+ ms\t.*Max Memory Used: 0 MB")
+"""A REPORT line of ministack's own, which knows nothing of what our runtime did."""
 
 
 def last_lines(environment: Environment, names: Sequence[str], count: int) -> Iterator[str]:
@@ -84,7 +85,11 @@ class LogFollower:
 
 def log_group(environment: Environment, function: str) -> str:
     """The log group of a function that is named as in the template (`tagger`) or in full."""
-    stack = environment.settings.stack
+    return log_group_of(environment.settings.stack, function)
+
+
+def log_group_of(stack: str, function: str) -> str:
+    """The log group of a stack's function."""
     full = function if function.startswith(f"{stack}-") else f"{stack}-{function}"
     return f"/aws/lambda/{full}"
 
@@ -108,6 +113,14 @@ def _events(environment: Environment, function: str, count: int) -> list[str]:
     ]
 
 
+def log_lines(client: Any, group: str, since_ms: int, *, pattern: str) -> list[str]:
+    """Lines since a moment that a filter pattern of CloudWatch Logs lets through, in no order."""
+    pages = client.get_paginator("filter_log_events").paginate(
+        logGroupName=group, startTime=since_ms, filterPattern=pattern
+    )
+    return [event["message"].rstrip() for page in pages for event in page["events"]]
+
+
 def _filter(client: Any, group: str, since_ms: int) -> list[dict[str, Any]]:
     """Events since a moment, by time; without those that the engine makes up itself.
 
@@ -116,7 +129,7 @@ def _filter(client: Any, group: str, since_ms: int) -> list[dict[str, Any]]:
     """
     pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since_ms)
     events = [event for page in pages for event in page["events"]]
-    made_up = {event["logStreamName"] for event in events if _MADE_UP.search(event["message"])}
+    made_up = {event["logStreamName"] for event in events if MADE_UP.search(event["message"])}
     return sorted(
         (event for event in events if event["logStreamName"] not in made_up),
         key=lambda event: event["timestamp"],

@@ -40,6 +40,31 @@ def test_a_version_is_published_only_where_the_alias_points_at_one() -> None:
     assert "TaggerVersion" not in TEMPLATE.active(values(AliasTarget="latest"))
 
 
+ALARMS = {"DeadLettersAlarm", "ErrorRateAlarm", "DurationAlarm"}
+
+
+def test_alarms_are_there_unless_they_are_off_and_are_sent_only_to_an_address() -> None:
+    assert set(TEMPLATE.active(values())) >= ALARMS
+    assert "AlarmTopic" not in TEMPLATE.active(values())
+    assert "AlarmTopic" in TEMPLATE.active(values(AlarmEmail="a@example.com"))
+    off = TEMPLATE.active(values(Alarms="off", AlarmEmail="a@example.com"))
+    assert not {"AlarmTopic", *ALARMS} & set(off)
+
+
+@pytest.mark.parametrize("alarm", sorted(ALARMS))
+def test_an_alarm_watches_this_stack_only_is_quiet_without_data_and_tells_its_end(alarm: str) -> None:
+    properties = TEMPLATE.resources[alarm].properties
+    assert properties["TreatMissingData"] == "notBreaching"
+    assert properties["AlarmActions"] == properties["OKActions"]
+    watched = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
+    for metric in watched or [properties]:
+        ((dimension),) = metric["Dimensions"]
+        assert dimension["Value"] in (
+            {"Ref": "Tagger"},
+            {"Fn::GetAtt": ["DeadLetters", "QueueName"]},
+        )
+
+
 PSEUDO = {"AWS::StackName": "darkroom", "AWS::AccountId": "123456789012"}
 
 
@@ -134,7 +159,9 @@ def test_only_rekognition_is_allowed_on_everything_and_no_action_is_a_wildcard()
 
 def test_the_template_knows_nothing_of_an_engine() -> None:
     assert not re.search(
-        r"endpoint|localhost|127\.0\.0\.1|localstack|ministack", TEMPLATE.body, re.IGNORECASE
+        r"endpoint(?!: !Ref AlarmEmail)|localhost|127\.0\.0\.1|localstack|ministack",
+        TEMPLATE.body,
+        re.IGNORECASE,
     )
 
 
