@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 """One item of the images table with its documented field names; numbers as int and float."""
 UPLOADS = "uploads/"
+_BESIDE = frozenset({"Claim", "Progress", "Indexed"})
+"""What the functions keep in an item beside the record."""
 
 
 class Images:
@@ -68,7 +70,7 @@ class Images:
 
 def _record(deserializer: TypeDeserializer, item: Mapping[str, Any]) -> Record:
     record: Record = plain(deserializer.deserialize({"M": item}))
-    return record
+    return {name: value for name, value in record.items() if name not in _BESIDE}
 
 
 def plain(value: Any) -> Any:

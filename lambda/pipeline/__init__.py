@@ -13,6 +13,9 @@ answers       what became of one analyser, and how it outlives an attempt
 rekognition   which of the service's errors are final
 ordering      which of two events is the newer one, and what a claim may do
 store         the table: claims and records
+postings      where an image is found: the index table, written with the record
+transactions  all or nothing in DynamoDB, tried again where that may help
+catalogue     the read side: lists, searches, counts, page by page
 records       the record, in DynamoDB's types
 documents     the record, as a JSON file
 """

@@ -13,6 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.postings import Indexed
 
 
 class Order(Enum):
@@ -59,6 +63,8 @@ class Claim:
     the deadline that Lambda gave the invocation). `owner` is the request id, which Lambda keeps when it tries
     again: the next attempt takes over what a crashed one left behind, without waiting. `token` is new for
     every attempt. `progress` is what an earlier attempt at the same upload kept by a checkpoint.
+    `replaces` is how the record that was there is indexed: it cannot change while the claim is held, and is not
+    written with it.
     """
 
     owner: str
@@ -66,6 +72,7 @@ class Claim:
     until_ms: int
     position: Position
     progress: bytes | None = None
+    replaces: Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Known:
     claim: Claim | None
     progress: bytes | None = None
     progress_of: str = ""
+    indexed: Indexed | None = None
 
 
 class Verdict(Enum):

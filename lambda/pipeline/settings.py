@@ -4,6 +4,8 @@
 |------------------|------------------------------------------------------------------|-----------------|
 | `AWS_REGION`     | set by Lambda                                                    | none            |
 | `TABLE_NAME`     | table of the image records                                       | none            |
+| `INDEX_TABLE_NAME` | table of the postings                                          | none            |
+| `INDEX_SHARDS`   | 1 to 64: shards over which the postings of one name are spread   | none            |
 | `TRIGGER_PREFIX` | objects under it are analysed; empty: the whole bucket           | none            |
 | `MIN_CONFIDENCE` | percent, 0 to 100                                                | none            |
 | `MAX_LABELS`     | 1 to 1000                                                        | none            |
@@ -16,11 +18,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ConfigurationError
+from pipeline.postings import MAX_SHARDS, Index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +65,7 @@ class Settings:
     analyzers: tuple[Analyzer, ...] = (Analyzer.LABELS,)
     emotion_confidence: float = 75.0
     moderation_confidence: float = 50.0
+    index: Index = field(kw_only=True)
 
     @property
     def fingerprint(self) -> str:
@@ -96,6 +100,10 @@ class Settings:
             analyzers=reader.analyzers("ANALYZERS"),
             emotion_confidence=reader.number("EMOTION_CONFIDENCE", low=0, high=100, default="75"),
             moderation_confidence=reader.number("MODERATION_CONFIDENCE", low=0, high=100, default="50"),
+            index=Index(
+                reader.text("INDEX_TABLE_NAME"),
+                int(reader.number("INDEX_SHARDS", low=1, high=MAX_SHARDS, whole=True)),
+            ),
         )
         if reader.problems:
             raise ConfigurationError("The function is not configured: " + "; ".join(reader.problems) + ".")

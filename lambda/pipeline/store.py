@@ -1,4 +1,4 @@
-"""The table of image records: claims on images, and the records themselves.
+"""The table of image records: claims on images, and the records themselves with their postings.
 
                  claim                       finish
     (nothing) ────────▶ item with a Claim ────────▶ item with a Status (the record), without Claim
@@ -8,8 +8,9 @@
 A checkpoint keeps what an attempt has got so far in the attribute `Progress` of the same item, for the next
 attempt at the same upload; finishing replaces the whole item and thus ends it.
 
-A claim stands in the attribute `Claim` of the image's own item, so that claiming and finishing are
-conditional writes of one item. An item without `Status` is no record: readers skip it.
+A claim stands in the attribute `Claim` of the image's own item, so that claiming and finishing are conditional
+writes of one item; finishing writes the postings (see postings.py) in the same transaction. An item without
+`Status` is no record: readers skip it.
 
 The way of nearly every image is one write to claim and one to finish. Only where the image is known already
 does the refused claim bring the item back, and a second write claims it on condition that it did not change
@@ -26,14 +27,18 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from pipeline import postings, transactions
 from pipeline.errors import ClaimLostError, ImageBusyError
 from pipeline.ordering import Claim, Known, Position, Verdict, judge
-from pipeline.records import Record, fit, from_item, to_attribute, to_item
+from pipeline.postings import Indexed
+from pipeline.records import Item, Record, fit, from_item, to_attribute, to_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from types_boto3_dynamodb import DynamoDBClient
+
+    from pipeline.postings import Index
 
 _CLAIM_ATTEMPTS = 4
 """So often a claim is tried while others change the item in between."""
@@ -41,6 +46,8 @@ _NAMES = {"#claim": "Claim", "#token": "Token"}
 """`Token` is a reserved word of DynamoDB's expressions."""
 _IS_MINE = "#claim.#token = :token"
 _logger = logging.getLogger(__name__)
+_BESIDE = frozenset({"Claim", "Progress", postings.ATTRIBUTE})
+"""Attributes of an item that are no part of the record."""
 
 
 class Store:
@@ -49,6 +56,7 @@ class Store:
     Args:
         client: DynamoDB.
         table: the table's name.
+        index: where the postings go.
         settings: fingerprint of the settings that new records are made with.
         now_ms: the clock, epoch milliseconds.
     """
@@ -58,11 +66,13 @@ class Store:
         client: DynamoDBClient,
         *,
         table: str,
+        index: Index,
         settings: str,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._client = client
         self._table = table
+        self._index = index
         self._settings = settings
         self._now_ms = now_ms
 
@@ -89,6 +99,7 @@ class Store:
                 return claim
             if known.progress_of == self._identity(position):
                 claim = replace(claim, progress=known.progress)
+            claim = replace(claim, replaces=known.indexed)
             verdict = judge(known, position, settings=self._settings, owner=owner, now_ms=self._now_ms())
             if verdict is Verdict.BUSY:
                 break
@@ -126,24 +137,26 @@ class Store:
             _logger.warning("no checkpoint of %s: %d bytes do not fit", image_id, len(progress))
 
     def finish(self, record: Record, claim: Claim) -> None:
-        """Put the record in the place of the claim.
+        """Put the record in the place of the claim, and its postings in the place of those before.
 
         Raises:
             ClaimLostError: a newer event took the image over, or the claim had ended and another one
                 finished.
+            ClientError: DynamoDB refuses or cannot answer now; nothing was written.
         """
+        indexed = postings.index_of(record, shards=self._index.shards)
+        put = {
+            "TableName": self._table,
+            "Item": {**to_item(fit(record)), postings.ATTRIBUTE: indexed.to_attribute()},
+            "ConditionExpression": _IS_MINE,
+            "ExpressionAttributeNames": _NAMES,
+            "ExpressionAttributeValues": {":token": {"S": claim.token}},
+        }
+        changes = postings.changes(record, indexed, claim.replaces, self._index)
         try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=to_item(fit(record)),
-                ConditionExpression=_IS_MINE,
-                ExpressionAttributeNames=_NAMES,
-                ExpressionAttributeValues={":token": {"S": claim.token}},
-            )
-        except ClientError as error:
-            if not _is_refused_condition(error):
-                raise
-            raise ClaimLostError(f"{record['ImageID']} was taken over by a newer event") from error
+            transactions.write(self._client, [{"Put": put}, *changes])
+        except transactions.ConditionRefusedError as refused:
+            raise ClaimLostError(f"{record['ImageID']} was taken over by a newer event") from refused
 
     def release(self, image_id: str, claim: Claim) -> None:
         """Give a claim back, so that nobody need wait until it ends. One that is lost stays as it is."""
@@ -165,10 +178,7 @@ class Store:
         item = self._item(image_id)
         if item is None or "Status" not in item:
             return None
-        record = from_item(item)
-        for internal in ("Claim", "Progress"):
-            record.pop(internal, None)
-        return record
+        return record_of(item)
 
     def _try_to_claim(self, image_id: str, claim: Claim, *, expected: Known | None) -> Known | None:
         """Write the claim if the item is as expected (None: absent); otherwise say what the table holds."""
@@ -203,6 +213,11 @@ class Store:
         return dict(answer["Item"]) if "Item" in answer else None
 
 
+def record_of(item: Item) -> Record:
+    """The record that an item holds, without what is kept there beside it."""
+    return from_item({name: value for name, value in item.items() if name not in _BESIDE})
+
+
 def _unchanged(expected: Known | None) -> tuple[str, dict[str, Any]]:
     """The condition that an item is still as it was seen: the same claim or none, the same record or none."""
     if expected is None:
@@ -232,6 +247,7 @@ def _known(fields: Record) -> Known:
         claim=_claim(fields["Claim"]) if "Claim" in fields else None,
         progress=progress.get("Answers"),
         progress_of=progress.get("Of", ""),
+        indexed=Indexed.from_fields(fields.get(postings.ATTRIBUTE)),
     )
 
 

@@ -64,6 +64,7 @@ def build_tagger(environment: Mapping[str, str]) -> tuple[Settings, Tagger]:
         store=Store(
             session.client("dynamodb", config=_STEADY.merge(_UNCHECKED)),
             table=settings.table_name,
+            index=settings.index,
             settings=settings.fingerprint,
         ),
         settings=settings,

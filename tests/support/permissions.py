@@ -106,7 +106,11 @@ TAGGER = (
         "dynamodb:GetItem", "Read", TABLE,
         "reads the current record where a newer event took the image over", Proof.AS_ROLE,
     ),
-    Permission("dynamodb:PutItem", "Write", TABLE, "writes the record", Proof.TAGGING),
+    Permission("dynamodb:PutItem", "Write", TABLE, "writes the record and its postings", Proof.TAGGING),
+    Permission(
+        "dynamodb:DeleteItem", "Write", TABLE,
+        "removes the postings of the record before, in the index table only", Proof.AS_ROLE,
+    ),
     Permission("dynamodb:UpdateItem", "Write", TABLE, "claims the image, and gives the claim back", Proof.TAGGING),
     Permission(
         "sqs:SendMessage", "Write", QUEUE,

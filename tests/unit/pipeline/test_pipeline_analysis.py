@@ -19,6 +19,7 @@ from pipeline.store import Store
 from pipeline.tagging import Outcome
 from tests.unit.pipeline.service import ALL, BOX, COLOUR, FACES, sees_everything, throttled
 from tests.unit.pipeline.world import (
+    INDEX,
     LEASE_MS,
     TABLE,
     FakeRekognition,
@@ -256,7 +257,7 @@ def test_a_checkpoint_that_does_not_fit_is_left_out_and_said(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     upload = world.upload()
-    store = Store(world.dynamodb, table=TABLE, settings=ALL.fingerprint)
+    store = Store(world.dynamodb, table=TABLE, index=INDEX, settings=ALL.fingerprint)
     position = fetch(world.s3, upload).position
     claim = store.claim(upload.key, position, owner="r", lease_ms=LEASE_MS)
     assert isinstance(claim, Claim)

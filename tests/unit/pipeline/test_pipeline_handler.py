@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.errors import BatchFailedError, ConfigurationError
 from pipeline.events import Upload
-from tests.unit.pipeline.world import BUCKET, CAT, TABLE, World, event
+from tests.unit.pipeline.world import BUCKET, CAT, INDEX, TABLE, World, event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,8 @@ class Context:
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name, value in {
         "TABLE_NAME": TABLE,
+        "INDEX_TABLE_NAME": INDEX.table,
+        "INDEX_SHARDS": str(INDEX.shards),
         "TRIGGER_PREFIX": "uploads/",
         "MIN_CONFIDENCE": "75",
         "MAX_LABELS": "50",

@@ -3,11 +3,14 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import ConfigurationError
+from pipeline.postings import Index
 from pipeline.settings import Analyzer, Settings
 
 GOOD = {
     "AWS_REGION": "eu-west-1",
     "TABLE_NAME": "ImageLabels",
+    "INDEX_TABLE_NAME": "LabelIndex",
+    "INDEX_SHARDS": "4",
     "TRIGGER_PREFIX": "uploads/",
     "MIN_CONFIDENCE": "75",
     "MAX_LABELS": "50",
@@ -16,7 +19,7 @@ GOOD = {
 
 def test_settings_are_read_from_the_environment() -> None:
     assert Settings.from_environment(GOOD) == Settings(
-        "eu-west-1", "ImageLabels", "uploads/", 75.0, 50, (Analyzer.LABELS,)
+        "eu-west-1", "ImageLabels", "uploads/", 75.0, 50, (Analyzer.LABELS,), index=Index("LabelIndex", 4)
     )
 
 
@@ -38,6 +41,7 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("MIN_CONFIDENCE", "-1"),
         ("MIN_CONFIDENCE", "much"),
         ("MIN_CONFIDENCE", "nan"),
+        ("INDEX_SHARDS", "0"),
         ("MAX_LABELS", "0"),
         ("MAX_LABELS", "1001"),
         ("MAX_LABELS", "2.5"),

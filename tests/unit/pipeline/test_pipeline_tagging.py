@@ -79,7 +79,7 @@ def test_a_new_image_costs_five_calls_and_one_of_them_of_rekognition(world: Worl
     upload, tagger = world.upload(), world.tagger()
     with Interruptions(tagger) as counted:
         tagger.tag(upload, owner="r", lease_ms=LEASE_MS)
-    assert counted.calls == ["GetObject", "UpdateItem", "DetectLabels", "PutObject", "PutItem"]
+    assert counted.calls == ["GetObject", "UpdateItem", "DetectLabels", "PutObject", "TransactWriteItems"]
 
 
 def test_rekognition_is_asked_with_the_settings(world: World) -> None:
@@ -289,7 +289,7 @@ def test_a_claim_ends_with_the_time_of_the_one_who_took_it(world: World) -> None
     assert world.tag(upload, owner="other").outcome is Outcome.TAGGED
 
 
-CALLS = ["GetObject", "UpdateItem", "DetectLabels", "PutObject", "PutItem"]
+CALLS = ["GetObject", "UpdateItem", "DetectLabels", "PutObject", "TransactWriteItems"]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

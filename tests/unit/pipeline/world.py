@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote_plus
 
@@ -19,22 +21,29 @@ from PIL import Image
 
 from pipeline.analysis import Analysis
 from pipeline.events import Upload
+from pipeline.postings import Index
+from pipeline.records import from_item, to_item
 from pipeline.settings import Settings
 from pipeline.store import Store
 from pipeline.tagging import Result, Tagger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_rekognition import RekognitionClient
     from types_boto3_s3 import S3Client
 
+    from pipeline.records import Record
+
 BUCKET = "darkroom-123456789012"
 TABLE = "ImageLabels"
+INDEX = Index("LabelIndex", 4)
 REGION = "us-east-1"
 SESSION = boto3.Session("AKIDEXAMPLE", "example", region_name=REGION)
 """One for all tests, because it keeps the services' models that every client needs."""
 ONCE = Config(retries={"total_max_attempts": 1})
-SETTINGS = Settings(REGION, TABLE, "uploads/", min_confidence=75.0, max_labels=50)
+SETTINGS = Settings(REGION, TABLE, "uploads/", min_confidence=75.0, max_labels=50, index=INDEX)
 LEASE_MS = 30_000
 
 CAT = {
@@ -124,7 +133,13 @@ class World:
     sequence: int = 0x0060_0000_0000_0000
 
     def tagger(self, settings: Settings = SETTINGS) -> Tagger:
-        store = Store(self.dynamodb, table=TABLE, settings=settings.fingerprint, now_ms=lambda: self.now_ms)
+        store = Store(
+            self.dynamodb,
+            table=TABLE,
+            index=settings.index,
+            settings=settings.fingerprint,
+            now_ms=lambda: self.now_ms,
+        )
         return Tagger(self.s3, Analysis(self.rekognition.client(), settings), store, settings)
 
     def tag(self, upload: Upload, *, owner: str = "request-1", settings: Settings = SETTINGS) -> Result:
@@ -141,10 +156,26 @@ class World:
         )
 
     def record(self, key: str = "uploads/cat.png") -> dict[str, Any] | None:
-        return Store(self.dynamodb, table=TABLE, settings="").read(key)
+        return Store(self.dynamodb, table=TABLE, index=INDEX, settings="").read(key)
 
     def item(self, key: str = "uploads/cat.png") -> dict[str, Any]:
         return dict(self.dynamodb.get_item(TableName=TABLE, Key={"ImageID": {"S": key}}).get("Item", {}))
+
+    def postings(self) -> dict[str, dict[str, Any]]:
+        """Everything in the index: `<partition key without shard> <key of the image>` -> the posting."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=INDEX.table)
+        items = [from_item(item) for page in pages for item in page["Items"]]
+        found = {f"{it['pk'].rpartition('#')[0]} {it['ImageID']}": it for it in items}
+        assert len(found) == len(items), "an image has two postings under one name"
+        return found
+
+    @contextmanager
+    def dynamodb_batch(self, table: str = INDEX.table) -> Iterator[Callable[[Record], None]]:
+        """Puts many items at little cost."""
+        items: list[Any] = []
+        yield lambda fields: items.append({"PutRequest": {"Item": to_item(fields)}})
+        for start in range(0, len(items), 25):
+            self.dynamodb.batch_write_item(RequestItems={table: items[start : start + 25]})
 
     def document(self, key: str = "metadata/cat.png.json") -> dict[str, Any]:
         body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
@@ -213,3 +244,32 @@ class Interruptions:
     def _done(self, **_: Any) -> None:
         if self._after and len(self.calls) == self._at:
             raise PowerCutError
+
+
+class CancelledTransactions:
+    """Within the `with` block: DynamoDB cancels the next transactions of a client for this reason, as AWS words it."""
+
+    def __init__(self, client: Any, reason: str, *, times: int) -> None:
+        self._events = client.meta.events
+        self._reason = reason
+        self._times = times
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        # before the call, because moto would carry it out although something else answers
+        self._events.register("before-call.dynamodb.TransactWriteItems", self._answer)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.unregister("before-call.dynamodb.TransactWriteItems", self._answer)
+
+    def _answer(self, params: Any, **_: Any) -> tuple[Any, dict[str, Any]] | None:
+        if self.count == self._times:
+            return None
+        self.count += 1
+        others = len(json.loads(params["body"])["TransactItems"]) - 1
+        return SimpleNamespace(status_code=400), {
+            "Error": {"Code": "TransactionCanceledException", "Message": "Transaction cancelled"},
+            "CancellationReasons": [{"Code": self._reason}, *({"Code": "None"} for _ in range(others))],
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+        }

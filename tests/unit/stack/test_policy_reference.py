@@ -43,16 +43,21 @@ def resource_text(resource: Any) -> str:
     return f"{TEMPLATE.resources[logical_id].type}.{attribute}"
 
 
-def granted(role: str) -> list[tuple[str, str]]:
-    """(action, resource) pairs of a role's inline policies."""
+def given(role: str) -> list[tuple[str, Any]]:
+    """(action, resource as the template writes it) pairs of a role's inline policies."""
     pairs = []
     for policy in TEMPLATE.resources[role].properties["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
             assert not {"NotAction", "NotResource", "NotPrincipal"} & set(statement)
-            resources = [resource_text(each) for each in as_list(statement["Resource"])]
+            resources = as_list(statement["Resource"])
             pairs += [(action, each) for action in as_list(statement["Action"]) for each in resources]
     return pairs
+
+
+def granted(role: str) -> list[tuple[str, str]]:
+    """(action, resource) pairs of a role's inline policies."""
+    return [(action, resource_text(resource)) for action, resource in given(role)]
 
 
 def of(role: str) -> dict[str, Permission]:
@@ -75,9 +80,9 @@ def test_the_table_names_exactly_the_actions_that_the_template_gives(role: str) 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_no_action_is_given_twice_or_with_a_wildcard(role: str) -> None:
-    actions = [action for action, _ in granted(role)]
-    assert len(actions) == len(set(actions))
-    assert not [action for action in actions if "*" in action or "?" in action]
+    pairs = [(action, repr(resource)) for action, resource in given(role)]
+    assert len(pairs) == len(set(pairs))
+    assert not [action for action, _ in pairs if "*" in action or "?" in action]
 
 
 @pytest.mark.parametrize("role", ROLES)

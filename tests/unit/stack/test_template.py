@@ -167,4 +167,4 @@ def test_the_template_knows_nothing_of_an_engine() -> None:
 
 def test_what_holds_data_outlives_the_stack() -> None:
     kept = {key for key, it in TEMPLATE.resources.items() if it.deletion_policy == "RetainExceptOnCreate"}
-    assert kept == {"Bucket", "Images", "DeadLetters"}
+    assert kept == {"Bucket", "Images", "LabelIndex", "DeadLetters"}
