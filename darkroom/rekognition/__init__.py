@@ -13,7 +13,7 @@ Within another server, which brings the bytes of S3 objects and checks signature
     rekognition = Rekognition(fixtures=Path("fixtures/rekognition"), source=my_source)
     answer = await rekognition.answer(target="RekognitionService.DetectLabels", body=b'{"Image": …}')
     # answer.status, answer.headers, answer.body; answer.disconnect asks to drop the connection (a fault)
-    answer = await rekognition.control(method="GET", body=b"")       # the fault plan, at control.CONTROL_PATH
+    answer = await rekognition.control(path=…, method="GET", body=b"")       # below control.CONTROL_PREFIX
     rekognition.close()
 
 How a request becomes an answer:
@@ -25,6 +25,10 @@ How a request becomes an answer:
     operations   the part of it that the request asks for: one filter engine for whatever was found
     properties   IMAGE_PROPERTIES, computed from pixels that `pixels` decodes in bands
     validation   the answer against the model once more; then `wire`
+
+In another mode than `stub` (`modes`), chosen while it runs (`switch`, over HTTP by `control`), `live` takes the
+ladder's place: recordings (`recordings`, of which `keeping` says what may be kept), or real AWS (`upstream`, asked with
+the keys of `credentials`, paid for by `prices` and `spending`); `comparison` tells how the two differ.
 
 What people write is read by `fixtures` and `sections` (one module for each section), completed from `taxonomy`, checked
 by `linting` (`places` finds the lines), written for them by `authoring`, shown to them by `completing`. `faults` and
@@ -45,13 +49,16 @@ from darkroom.rekognition.errors import (
     SourceUnavailableError,
 )
 from darkroom.rekognition.labels import MaxLabelsRule
-from darkroom.rekognition.service import Mode, Rekognition
+from darkroom.rekognition.modes import Choices, Mode
+from darkroom.rekognition.service import Rekognition
 from darkroom.rekognition.sources import ObjectSource, check_answer
+from darkroom.rekognition.switch import Switch
 from darkroom.rekognition.wire import SOURCE_HEADER, Answer
 
 __all__ = [
     "SOURCE_HEADER",
     "Answer",
+    "Choices",
     "FixtureError",
     "MaxLabelsRule",
     "Mode",
@@ -64,5 +71,6 @@ __all__ = [
     "ServiceError",
     "SourceError",
     "SourceUnavailableError",
+    "Switch",
     "check_answer",
 ]

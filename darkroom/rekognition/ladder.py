@@ -62,6 +62,8 @@ class Found:
     answer: dict[str, Any]
     source: Source
     detail: str
+    exact: bool = False
+    """The service's own answer to this very request: nothing is applied to it."""
 
 
 @dataclass(slots=True)
@@ -108,12 +110,19 @@ class Ladder:
         return Found(synthetic.answer(story, operation), Source.SYNTHETIC, f"synthetic {story.scene.name}")
 
     def find_recorded(self, operation: str, key: str, request: Mapping[str, Any]) -> Found | None:
-        """The first two steps. `key` is the picture's hash, or what `recordings` uses in its place."""
+        """The first two steps. `key` is the picture's hash, or what `recordings` uses in its place.
+
+        Raises:
+            ServiceError: that is what was recorded.
+            FixtureError: a recording cannot be read.
+        """
         recording = self.recorded.find(operation, key, request)
         if recording is None:
             return None
+        if recording.error is not None:
+            raise recording.error.again()
         step = "exact recording" if recording.exact else "derived from recording"
-        return Found(recording.response, Source.RECORDED, f"{step} {recording.path.name}")
+        return Found(recording.response, Source.RECORDED, f"{step} {recording.path.name}", recording.exact)
 
     def fixture(self, subject: Subject) -> Fixture | None:
         """Steps three and four: what a person wrote for the picture, or for pictures like it.

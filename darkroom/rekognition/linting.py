@@ -6,18 +6,16 @@ Errors make a file unusable; remarks are what a real answer would not look like,
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from darkroom.rekognition.errors import FixtureError, ServiceError
 from darkroom.rekognition.fixtures import Fixture, listing, read_fixture
 from darkroom.rekognition.images import inspect
-from darkroom.rekognition.model import service_model
 from darkroom.rekognition.parameters import fingerprint
 from darkroom.rekognition.places import line_of
-from darkroom.rekognition.validation import answer_problems
+from darkroom.rekognition.recordings import read_recording, today
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,20 +143,18 @@ def _recordings(folder: Path) -> Iterator[Finding]:
         sentence = _recording_problem(path)
         if sentence:
             yield Finding(path, Severity.ERROR, sentence)
+        elif (recording := read_recording(path)).is_old(today()):
+            age = f"{recording.age_days(today())} days old: the service may answer otherwise by now"
+            yield Finding(path, Severity.REMARK, age)
 
 
 def _recording_problem(path: Path) -> str:
-    key, operation = path.parent.name, path.parent.parent.parent.name
     try:
-        document: dict[str, Any] = json.loads(path.read_bytes())
-        parameters, response = dict(document["parameters"]), dict(document["response"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"not a recording: {error!r}"
-    model = service_model().operations.get(operation)
-    if model is None:
-        return f"{operation} is not an operation that is served here"
-    if path.parent.parent.name != key[:2]:
-        return f"lies in {path.parent.parent.name}, not in {key[:2]}"
-    if path.stem != fingerprint(parameters):
-        return f"its parameters belong to {fingerprint(parameters)}.json"
-    return "; ".join(answer_problems(model.output, response, operation))
+        recording = read_recording(path)
+    except FixtureError as error:
+        return "; ".join(error.problems)
+    if path.parent.parent.name != recording.key[:2]:
+        return f"lies in {path.parent.parent.name}, not in {recording.key[:2]}"
+    if path.stem != fingerprint(recording.parameters):
+        return f"its parameters belong to {fingerprint(recording.parameters)}.json"
+    return ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from darkroom.rekognition.control import CONTROL_HEADER, CONTROL_PATH
+from darkroom.rekognition.control import CONTROL_HEADER, CONTROL_PREFIX
 from darkroom.rekognition.wire import CONTENT_TYPE, Answer, encode
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _without_port(host: str) -> str:
 
 
 def make_app(rekognition: Rekognition, guard: Guard) -> web.Application:
-    """The aiohttp application: ``POST /``, ``GET /health`` and the guarded control of faults."""
+    """The aiohttp application: ``POST /``, ``GET /health`` and the guarded control."""
 
     @web.middleware
     async def guarded(
@@ -86,7 +86,8 @@ def make_app(rekognition: Rekognition, guard: Guard) -> web.Application:
         # A header of one's own makes a browser ask first, and nobody answers that question.
         if CONTROL_HEADER not in request.headers:
             return web.json_response({"message": f"The header {CONTROL_HEADER} is missing."}, status=403)
-        return _response(await rekognition.control(method=request.method, body=await request.read()))
+        body = await request.read()
+        return _response(await rekognition.control(path=request.path, method=request.method, body=body))
 
     async def health(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "mode": rekognition.mode.value})
@@ -94,7 +95,7 @@ def make_app(rekognition: Rekognition, guard: Guard) -> web.Application:
     app = web.Application(middlewares=[guarded], client_max_size=_MOST_REQUEST_BYTES)
     app.router.add_post("/", serve)
     app.router.add_get("/health", health)
-    app.router.add_route("*", CONTROL_PATH, control)
+    app.router.add_route("*", CONTROL_PREFIX + "{what}", control)
     app.on_response_prepare.append(_without_server_header)
     return app
 

@@ -11,29 +11,41 @@ import hashlib
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from darkroom.rekognition import errors, moderation, texts
 from darkroom.rekognition.celebrities import celebrity_info
 from darkroom.rekognition.comparing import compare
-from darkroom.rekognition.control import control_answer
+from darkroom.rekognition.control import (
+    FAULTS_PATH,
+    MODE_PATH,
+    REPORT_PATH,
+    control_faults,
+    control_mode,
+    control_report,
+    not_found,
+)
 from darkroom.rekognition.errors import FixtureError, ServiceError
 from darkroom.rekognition.faults import FaultInjector
 from darkroom.rekognition.images import Picture, inspect
 from darkroom.rekognition.labels import MaxLabelsRule
 from darkroom.rekognition.ladder import Found, Ladder, Source, Subject
 from darkroom.rekognition.limits import IMAGE_LIMITS, ImageLimits
+from darkroom.rekognition.live import Live, interaction_of
 from darkroom.rekognition.model import SERVED, OperationModel, service_model
+from darkroom.rekognition.modes import Mode
 from darkroom.rekognition.operations import Narrower, add_properties, wanted_features
 from darkroom.rekognition.pixels import reduced
 from darkroom.rekognition.properties import ImageProperties
+from darkroom.rekognition.switch import Switch
 from darkroom.rekognition.validation import answer_problems, parse_request, read_request
 from darkroom.rekognition.wire import (
     DETAIL_HEADER,
     FAULT_HEADER,
     IMAGE_HEADER,
     SOURCE_HEADER,
+    VERIFY_HEADER,
     Answer,
     failure,
     success,
@@ -52,12 +64,9 @@ _Result = TypeVar("_Result")
 TARGET_PREFIX = "RekognitionService."
 _INLINE_BYTES = 1024 * 1024
 """Parsing a body, or hashing and walking a picture, up to this size takes a few milliseconds: no need of a thread."""
-
-
-class Mode(Enum):
-    """Where answers may come from."""
-
-    STUB = "stub"
+_AWS_THREADS = 16
+"""Real AWS takes up to a second: so many calls at once, beside the threads that keep local work quick."""
+_PICTURES = ("Image", "SourceImage", "TargetImage")
 
 
 class Rekognition:
@@ -67,7 +76,7 @@ class Rekognition:
         fixtures: the folder with `authored/` and `recorded/`.
         source: reads `S3Object`s.
         strict: refuse a picture that nothing describes, instead of inventing an answer.
-        mode: only `stub` so far.
+        switch: the mode, changed while requests are under way; by default `stub`.
         max_labels_rule: see `MaxLabelsRule`.
         clock: seconds, monotonic; for noticing changed files and for the rate limit.
         sleep: waits for so many seconds; for faults of latency.
@@ -79,22 +88,29 @@ class Rekognition:
         fixtures: Path,
         source: ObjectSource,
         strict: bool = False,
-        mode: Mode = Mode.STUB,
+        switch: Switch | None = None,
         max_labels_rule: MaxLabelsRule = MaxLabelsRule.MEASURED,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.mode = mode
+        self.switch = switch or Switch(recorded=fixtures / "recorded")
         self.faults = FaultInjector(clock=clock)
         self._sleep = sleep
         self._source = source
         self._narrower = Narrower(max_labels_rule)
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rekognition")
+        self._aws_threads = ThreadPoolExecutor(max_workers=_AWS_THREADS, thread_name_prefix="aws")
         self._ladder = Ladder(fixtures=fixtures, strict=strict, clock=clock)
 
     def close(self) -> None:
         """Stop the worker threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._aws_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def mode(self) -> Mode:
+        """Where answers may come from now."""
+        return self.switch.live.choices.mode
 
     async def answer(self, *, target: str, body: bytes) -> Answer:
         """The HTTP response to one request; bad input is answered, never raised.
@@ -122,12 +138,16 @@ class Rekognition:
             logger.exception("%s: a bug in the local Rekognition", _line(target))
             return failure(errors.internal_error(), extra)
 
-    async def control(self, *, method: str, body: bytes) -> Answer:
-        """The fault plan over HTTP: GET shows it, PUT starts one, DELETE ends all faults.
+    async def control(self, *, path: str = FAULTS_PATH, method: str, body: bytes) -> Answer:
+        """Faults, mode and report over HTTP: see `control`, for paths below `control.CONTROL_PREFIX`.
 
         Whoever serves this must let only its owner in (see `control.CONTROL_HEADER`).
         """
-        return control_answer(self.faults, method=method, body=body)
+        if path == FAULTS_PATH:
+            return control_faults(self.faults, method=method, body=body)
+        if path == MODE_PATH:
+            return await self._in_thread(partial(control_mode, self.switch, method=method, body=body))
+        return control_report(self.switch, method=method) if path == REPORT_PATH else not_found()
 
     async def _read(self, model: OperationModel, body: bytes) -> dict[str, Any]:
         if len(body) <= _INLINE_BYTES:
@@ -147,6 +167,9 @@ class Rekognition:
     async def _respond(
         self, model: OperationModel, request: dict[str, Any], extra: dict[str, str]
     ) -> dict[str, Any]:
+        live = self.switch.live
+        if live.choices.mode is not Mode.STUB:
+            return await self._live(live, model.name, request, extra)
         if model.name == "GetCelebrityInfo":
             response = await self._celebrity_info(request, extra)
         elif model.name == "CompareFaces":
@@ -158,6 +181,26 @@ class Rekognition:
             raise errors.internal_error(f"The answer would not be the service's: {'; '.join(problems[:3])}")
         return response
 
+    async def _live(
+        self, live: Live, name: str, request: dict[str, Any], extra: dict[str, str]
+    ) -> dict[str, Any]:
+        """An operation in a mode with recordings or real AWS, which judge the picture: nothing local does."""
+        pictures = {
+            member: await self._bytes(request[member], IMAGE_LIMITS[name])
+            for member in _PICTURES
+            if member in request
+        }
+        interaction = interaction_of(name, request, pictures, name=_name_of(request))
+        if pictures:
+            extra[IMAGE_HEADER] = interaction.key
+        threads = self._aws_threads if live.choices.mode.asks_aws else self._threads
+        reply = await asyncio.get_running_loop().run_in_executor(threads, live.reply, interaction)
+        self._note(extra, reply.source, reply.detail)
+        if reply.verdict:
+            extra[VERIFY_HEADER] = reply.verdict
+        logger.info("%s %s (%s): %s", name, _line(interaction.name), interaction.key[:12], reply.detail)
+        return reply.response
+
     async def _analyse(self, name: str, request: dict[str, Any], extra: dict[str, str]) -> dict[str, Any]:
         """An operation on one picture."""
         _CHECKS.get(name, _nothing_to_check)(request)
@@ -167,8 +210,10 @@ class Rekognition:
             found = self._ladder.find(name, subject, request)
         else:
             found = await self._in_thread(self._ladder.find, name, subject, request)
-        self._note(extra, found.source, found.detail)
+        self._note(extra, found.source.value, found.detail)
         logger.info("%s %s (%s): %s", name, _line(subject.name), subject.sha256[:12], found.detail)
+        if found.exact:
+            return found.answer
         response = self._narrower.apply(name, found.answer, request)
         if name == "DetectLabels" and _needs_properties(request, response):
             properties = await self._in_thread(_properties, subject.picture)
@@ -188,12 +233,14 @@ class Rekognition:
                     fixture.answers["CompareFaces"], Source.AUTHORED, f"fixture {fixture.path.name}"
                 )
         if found is not None:
-            self._note(extra, found.source, found.detail)
-            return self._narrower.apply("CompareFaces", found.answer, request)
+            self._note(extra, found.source.value, found.detail)
+            return (
+                found.answer if found.exact else self._narrower.apply("CompareFaces", found.answer, request)
+            )
         source_faces, source_from = await self._in_thread(self._ladder.faces, source)
         target_faces, target_from = await self._in_thread(self._ladder.faces, target)
         origin = Source.SYNTHETIC if Source.SYNTHETIC in (source_from, target_from) else Source.AUTHORED
-        self._note(extra, origin, "computed from the faces of both pictures")
+        self._note(extra, origin.value, "computed from the faces of both pictures")
         return compare(source_faces, target_faces, request)
 
     async def _celebrity_info(self, request: dict[str, Any], extra: dict[str, str]) -> dict[str, Any]:
@@ -201,11 +248,11 @@ class Rekognition:
         if found is None:
             info = await self._in_thread(celebrity_info, request["Id"], self._ladder.celebrities())
             found = Found(info, Source.AUTHORED, "fixtures")
-        self._note(extra, found.source, found.detail)
+        self._note(extra, found.source.value, found.detail)
         return found.answer
 
-    def _note(self, extra: dict[str, str], source: Source, detail: str) -> None:
-        extra[SOURCE_HEADER] = source.value
+    def _note(self, extra: dict[str, str], source: str, detail: str) -> None:
+        extra[SOURCE_HEADER] = source
         extra[DETAIL_HEADER] = detail.encode("ascii", "replace").decode("ascii")
 
     async def _in_thread(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
@@ -218,9 +265,7 @@ class Rekognition:
             ServiceError: as the service answers for it.
         """
         location = image.get("S3Object")
-        if ("Bytes" in image) == (location is not None):
-            raise errors.invalid_parameters()
-        data = image["Bytes"] if location is None else await self._fetch(location, limits)
+        data = await self._bytes(image, limits)
         if location is None and len(data) > limits.most_bytes_inline:
             raise errors.image_too_many_bytes()
         if len(data) <= _INLINE_BYTES:
@@ -228,6 +273,14 @@ class Rekognition:
         return await asyncio.get_running_loop().run_in_executor(
             self._threads, _measure, data, location, limits
         )
+
+    async def _bytes(self, image: dict[str, Any], limits: ImageLimits) -> bytes:
+        """The bytes of one picture of a request, wherever they are."""
+        location = image.get("S3Object")
+        if ("Bytes" in image) == (location is not None):
+            raise errors.invalid_parameters()
+        data: bytes = image["Bytes"] if location is None else await self._fetch(location, limits)
+        return data
 
     async def _fetch(self, location: dict[str, str], limits: ImageLimits) -> bytes:
         bucket, key = location.get("Bucket"), location.get("Name")
@@ -253,6 +306,12 @@ class Rekognition:
 def _line(text: str) -> str:
     """Text of a caller as one short line of a log."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:400])
+
+
+def _name_of(request: dict[str, Any]) -> str:
+    """The S3 address of a request's picture, for people; empty where it came as bytes."""
+    location = next((request[member].get("S3Object") for member in _PICTURES if member in request), None)
+    return f"s3://{location.get('Bucket')}/{location.get('Name')}" if location else ""
 
 
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
 SOURCE_HEADER = "x-darkroom-source"
-"""Where an answer came from; one word (see `Source`). boto3 shows it in ResponseMetadata.HTTPHeaders."""
+"""Where an answer came from: one word of `ladder.Source`, or ``aws``. In boto3: ResponseMetadata.HTTPHeaders."""
 
 DETAIL_HEADER = "x-darkroom-detail"
 """The step of the ladder and the file: ``fixture cat.yaml``, ``exact recording 0123….json``, ``synthetic seaside``."""
 
 IMAGE_HEADER = "x-darkroom-image"
 """The SHA-256 of the picture's bytes; for CompareFaces both, joined by a hyphen."""
+
+VERIFY_HEADER = "x-darkroom-verify"
+"""In the mode `verify`: ``same``, ``differs`` or ``not recorded``."""
 
 FAULT_HEADER = "x-darkroom-fault"
 """There when an error was asked for by a fault plan."""

@@ -22,7 +22,7 @@ from darkroom.engine.gateway.sigv4 import Secret, SignatureError, verify
 from darkroom.engine.gateway.upstream import Upstream, UpstreamError
 from darkroom.engine.internal import root_authorization
 from darkroom.errors import EngineError
-from darkroom.rekognition.control import CONTROL_HEADER, CONTROL_PATH
+from darkroom.rekognition.control import CONTROL_HEADER, CONTROL_PREFIX
 
 if TYPE_CHECKING:
     from darkroom.engine.gateway.permissions import Permissions
@@ -56,7 +56,7 @@ class Gateway:
         permissions: the engine's IAM, asked.
         events_path: where the engine delivers events; secret.
         credentials_path: where the runtime gets the credentials of functions' roles; secret.
-        control_token: what a header must hold to read or set Rekognition's faults; secret.
+        control_token: what a header must hold to read or set Rekognition's faults and mode; secret.
         root_key: the engine's root; secret.
         account: the environment's account id.
         region: the environment's region.
@@ -147,8 +147,9 @@ class Gateway:
         if request.path.rstrip("/") == self.credentials_path and request.method == "POST":
             return await self._role_credentials(request)
         token = request.headers.get(CONTROL_HEADER, "")
-        if request.path == CONTROL_PATH and _equal(token, self.control_token):
-            answer = await self.rekognition.control(method=request.method, body=await self._read(request))
+        if request.path.startswith(CONTROL_PREFIX) and _equal(token, self.control_token):
+            sent = await self._read(request)
+            answer = await self.rekognition.control(path=request.path, method=request.method, body=sent)
             return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
         return self._refuse(request, Refusal("AccessDenied", "There is nothing here.", 404))
 

@@ -9,10 +9,13 @@ import pytest
 from darkroom.rekognition import Rekognition
 
 from .helpers import FIXTURES, IMAGES, Caller, MemorySource
+from .live_world import make_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from .live_world import World
 
 
 @pytest.fixture
@@ -41,3 +44,9 @@ def own(source: MemorySource, tmp_path: Path, now: list[float]) -> Iterator[Call
     rekognition = Rekognition(fixtures=tmp_path, source=source, clock=lambda: now[0])
     yield Caller(rekognition)
     rekognition.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, source: MemorySource) -> Iterator[World]:
+    """A local Rekognition over HTTP with a stand-in for AWS behind it; its fixtures lie in `tmp_path` / aws."""
+    yield from make_world(tmp_path, source)

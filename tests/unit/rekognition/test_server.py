@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import http.client
 import json
@@ -11,20 +10,19 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from aiohttp import web
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from darkroom.rekognition import Rekognition
 from darkroom.rekognition.control import ControlError, clear_faults, set_faults, show_faults
 from darkroom.rekognition.server import Guard, make_app
+from tests.support.serving import serving
 
 from .helpers import BUCKET, FIXTURES, ROOT, MemorySource, photo, picture
 
@@ -37,28 +35,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def endpoint(source: MemorySource) -> Iterator[str]:
     """A server in a thread, over the shipped fixtures."""
-    loop = asyncio.new_event_loop()
     rekognition = Rekognition(fixtures=FIXTURES, source=source)
-    runner = web.AppRunner(make_app(rekognition, Guard(frozenset(("rekognition.test",)))), access_log=None)
-    started = threading.Event()
-
-    async def start() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        started.set()
-
-    def run() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert started.wait(5)
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
+    with serving(make_app(rekognition, Guard(frozenset(("rekognition.test",))))) as address:
+        yield address
     rekognition.close()
 
 
