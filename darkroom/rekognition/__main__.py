@@ -55,7 +55,6 @@ def _switch(options: argparse.Namespace) -> Switch:
     Raises:
         CredentialsError, UpstreamError: AWS cannot be asked so.
     """
-    switch = Switch(recorded=options.fixtures / "recorded", ledger=options.ledger)
     mode = Mode(options.mode)
     access = own_access(profile=options.aws_profile) if mode.asks_aws else None
     region = options.aws_region or (access.region if access else None) or "us-east-1"
@@ -70,7 +69,9 @@ def _switch(options: argparse.Namespace) -> Switch:
         budget_dollars=options.budget,
         max_calls=options.max_calls,
     )
-    switch.use(choices, access)
+    switch = Switch(recorded=options.fixtures / "recorded", choices=choices, ledger=options.ledger)
+    if access is not None:
+        switch.use(choices, access)
     return switch
 
 
