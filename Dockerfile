@@ -15,16 +15,27 @@ RUN --mount=type=secret,id=ca \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     /build/pip/bin/pip --python /opt/darkroom install --no-cache-dir --disable-pip-version-check \
         --only-binary :all: -r requirements/darkroom.txt
+# The functions' libraries go into the package that the service `deploy` makes: there it needs no network. Made by the
+# code that looks for them later, which is copied alone so that they stay when other code changes.
+COPY lambda/requirements.txt /project/
+COPY darkroom/errors.py /early/darkroom/
+COPY darkroom/stack/package.py darkroom/stack/libraries.py /early/darkroom/stack/
+RUN --mount=type=secret,id=ca \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    PYTHONPATH=/early /build/pip/bin/python -m darkroom.stack.libraries \
+        --requirements /project/requirements.txt --python 3.13 --into /opt/functions
 COPY pyproject.toml README.md LICENSE /app/
-COPY darkroom /app/darkroom
+COPY darkroom/__init__.py /app/darkroom/
 # The package is used where it lies, as in a checkout: it finds its files beside itself.
 RUN /build/pip/bin/pip --python /opt/darkroom install --no-cache-dir --disable-pip-version-check \
-        --no-deps --no-index --no-build-isolation -e /app \
-    && /opt/darkroom/bin/python -m compileall -q /app/darkroom
+        --no-deps --no-index --no-build-isolation -e /app
+COPY darkroom /app/darkroom
+RUN /opt/darkroom/bin/python -m compileall -q /app/darkroom
 
 FROM ${BASE}
 ENV PATH=/opt/darkroom/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/darkroom /opt/darkroom
+COPY --from=build /opt/functions /opt/functions
 COPY --from=build /app /app
 WORKDIR /app
 # A number, so that whoever starts it can see that it is not root; no account needs to exist.

@@ -24,6 +24,11 @@ class EngineName(StrEnum):
     """Where the emulated AWS runs."""
 
     EMBEDDED = "embedded"
+    """ministack behind our gateway, in processes on this machine."""
+    LOCALSTACK = "localstack"
+    """LocalStack in containers, by Docker Compose."""
+    AUTO = "auto"
+    """LocalStack where a Docker Engine answers and the images can be had, embedded otherwise."""
 
 
 class Settings(BaseSettings):
@@ -34,6 +39,8 @@ class Settings(BaseSettings):
     engine: EngineName = EngineName.EMBEDDED
     port: Annotated[int, Field(ge=1, le=65535)] = 4566
     """TCP port of the AWS endpoint on 127.0.0.1."""
+    rekognition_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """TCP port of Rekognition on 127.0.0.1 with LocalStack, which has none itself; by default the one after `port`."""
     home: Path = PROJECT_ROOT / ".darkroom"
     """State folder: keys, objects, tables, queue, logs."""
     inbox: Path = PROJECT_ROOT / "inbox"
@@ -49,6 +56,11 @@ class Settings(BaseSettings):
     """Interpreter of the functions; by default the one that matches the template's Runtime, if there is one."""
     mirror: bool = False
     """Delete from ``uploads/`` what is deleted from the folder (only what the sync uploaded itself)."""
+
+    @property
+    def rekognition_port_or_next(self) -> int:
+        """Where Rekognition answers beside LocalStack."""
+        return self.rekognition_port or self.port + 1
 
     def absolute(self) -> Settings:
         """The same settings with every path absolute, so that they hold in another working folder."""

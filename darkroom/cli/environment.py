@@ -47,7 +47,9 @@ def up_command(overrides: tuple[str, ...], as_json: bool) -> None:
         console.stderr.print(f"[yellow]Note:[/] {warning}")
     settings = environment.settings
     out = console.stdout.print
-    out(f"[bold green]Darkroom is up[/] ({settings.engine} engine, {time.monotonic() - began:.1f} s)")
+    out(f"[bold green]Darkroom is up[/] ({result.engine} engine, {time.monotonic() - began:.1f} s)")
+    if settings.engine == "auto":
+        out(f"  chosen because: {result.why}", style="dim", markup=False, soft_wrap=True)
     for line in result.changes or ("nothing to deploy: the stack is as it was",):
         out(f"  {line}", style="dim", markup=False, soft_wrap=True)
     out()
@@ -149,6 +151,8 @@ def _sync_line(sync: dict[str, Any]) -> str:
 
 def _queue_line(runtime: dict[str, Any]) -> str:
     queue = runtime.get("queue")
+    if note := runtime.get("note"):
+        return str(note)
     if not queue:
         return "the runtime does not answer"
     line = f"{queue['waiting']} waiting, {queue['running']} running, {queue['succeeded']} done"
@@ -196,7 +200,7 @@ def _write_profile(environment: Environment, name: str, *, yes: bool) -> None:
 @click.option("-n", "--lines", default=20, show_default=True, help="How many lines of each.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 def logs_command(names: tuple[str, ...], lines: int, follow: bool) -> None:
-    """Show the last log lines: parts (engine, gateway, runtime, sync, keeper) and functions (tagger)."""
+    """Show the last log lines: parts (as `status` names them) and functions (tagger)."""
     from darkroom.operations.logs import follow_logs, last_lines
 
     environment = _environment()

@@ -14,13 +14,13 @@ from darkroom.cli.running import running_environment
 def ls_command(as_json: bool, no_wait: bool) -> None:
     """List the images with their labels, newest first.
 
-    Waits up to ten seconds for files of the inbox that have no record yet.
+    Waits some seconds for files of the inbox that have no record yet.
     """
     environment = running_environment()
     missing = environment.files_on_their_way()
     if missing and not no_wait:
         with console.stderr.status(f"waiting for {len(missing)} files"):
-            missing = environment.wait_for_files(timeout_s=10)
+            missing = environment.wait_for_files(timeout_s=environment.engine.patience_s)
     records = environment.images().newest_first()
     if as_json:
         console.print_json(records)
@@ -46,7 +46,7 @@ def show_command(name: str, as_json: bool) -> None:
     from darkroom.operations.records import find
 
     environment = running_environment()
-    environment.wait_for_name(name, timeout_s=5)
+    environment.wait_for_name(name, timeout_s=environment.engine.patience_s / 2)
     record = find(environment.images(), name, inbox=environment.settings.inbox)
     if as_json:
         console.print_json(record)

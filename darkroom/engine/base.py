@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import boto3
 
+    from darkroom.engine.layout import Layout
     from darkroom.engine.supervision import PartStatus
+    from darkroom.settings import EngineName
 
 Report = Callable[[str], None]
 """Called with one line per step, for people."""
 
 
+class PartLog(Protocol):
+    """The log of one part."""
+
+    def last(self, count: int) -> Iterator[str]:
+        """Its last lines."""
+
+    def new(self) -> Iterator[str]:
+        """Lines since the last call, or since it was made."""
+
+
 class Engine(Protocol):
     """An emulated AWS on this machine."""
+
+    layout: Layout
+    """Its own files."""
+
+    @property
+    def name(self) -> EngineName:
+        """Which one it is."""
 
     @property
     def endpoint(self) -> str:
         """The AWS endpoint's URL."""
+
+    @property
+    def patience_s(self) -> float:
+        """How long the first image after a start may take."""
+
+    @property
+    def rekognition_endpoint(self) -> str:
+        """Where Rekognition answers."""
 
     def is_running(self) -> bool:
         """Whether it was started and not stopped; parts may be restarting all the same."""
@@ -38,7 +68,7 @@ class Engine(Protocol):
         """Start the folder sync, once the stack is there."""
 
     def stop(self) -> bool:
-        """Stop everything; state is saved. Returns whether anything ran."""
+        """Stop everything; the embedded engine's state is saved. Returns whether anything ran."""
 
     def erase(self) -> None:
         """Delete all state: keys, objects, tables, queue, logs. It must be stopped."""
@@ -46,8 +76,66 @@ class Engine(Protocol):
     def statuses(self) -> list[PartStatus]:
         """Every part."""
 
+    def runtime_status(self) -> dict[str, Any]:
+        """What Lambda says of itself: `functions`, `queue` and `logs`, or a `note` why it does not tell."""
+
+    def pid_of(self, part: str) -> int:
+        """Process id of a part on this machine; 0 when it does not run.
+
+        Raises:
+            EngineError: the environment is not up.
+        """
+
+    def part_names(self) -> tuple[str, ...]:
+        """The parts that have a log."""
+
+    def part_log(self, name: str) -> PartLog:
+        """The log of one of `part_names`."""
+
+    def refresh_functions(self, *, new_credentials: bool = False) -> None:
+        """Let Lambda see a deployment at once, and have each function warm where that can be done.
+
+        Args:
+            new_credentials: roles were made anew, so that sessions of the old ones are void.
+        """
+
+    def warnings(self) -> list[str]:
+        """What differs from AWS on this machine, in sentences for `up`."""
+
+    def bucket(self) -> str:
+        """The name that the template gives its bucket."""
+
     def environment(self) -> dict[str, str]:
         """The variables that point an AWS SDK here."""
 
     def session(self) -> boto3.Session:
         """A boto3 session that can reach nothing but this engine."""
+
+
+class FileLog:
+    """A log in a file that is rotated."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = self._size()
+
+    def last(self, count: int) -> Iterator[str]:
+        try:
+            with self._path.open(errors="replace") as file:
+                yield from (line.rstrip() for line in deque(file, maxlen=count))
+        except FileNotFoundError:
+            yield "(nothing yet)"
+
+    def new(self) -> Iterator[str]:
+        size = self._size()
+        if size < self._place:  # rotated
+            self._place = 0
+        if size > self._place:
+            with self._path.open(errors="replace") as file:
+                file.seek(self._place)
+                for line in file:
+                    yield line.rstrip()
+                self._place = file.tell()
+
+    def _size(self) -> int:
+        return self._path.stat().st_size if self._path.exists() else 0

@@ -11,6 +11,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from darkroom.engine import ports, remains, runtime_client
+from darkroom.engine.base import FileLog
 from darkroom.engine.internal import EngineSocket
 from darkroom.engine.keys import Keys, create_user
 from darkroom.engine.layout import Layout, layout_of
@@ -30,11 +31,12 @@ from darkroom.engine.truth import EngineRun, Truth, flush
 from darkroom.engine.venvs import Venv, ensure, runtime_of, template_runtime, venvs_of
 from darkroom.engine.wholeness import put_aside
 from darkroom.errors import EngineError, NotRunningError
+from darkroom.settings import EngineName
 
 if TYPE_CHECKING:
     import boto3
 
-    from darkroom.engine.base import Report
+    from darkroom.engine.base import PartLog, Report
     from darkroom.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,9 @@ _NEEDED_BYTES = 64_000_000
 class EmbeddedEngine:
     """See `darkroom.engine.base.Engine`."""
 
+    name = EngineName.EMBEDDED
+    patience_s = 10.0
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.layout: Layout = layout_of(settings)
@@ -58,6 +63,10 @@ class EmbeddedEngine:
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._settings.port}"
+
+    @property
+    def rekognition_endpoint(self) -> str:
+        return self.endpoint
 
     def is_running(self) -> bool:
         return self._supervisor.is_running()
@@ -194,6 +203,12 @@ class EmbeddedEngine:
     def runtime_status(self) -> dict[str, Any]:
         """What the Lambda runtime says of itself; empty when it does not answer."""
         return runtime_client.status(self.layout.runtime_socket)
+
+    def part_names(self) -> tuple[str, ...]:
+        return ("engine", "gateway", "runtime", "sync", "keeper")
+
+    def part_log(self, name: str) -> PartLog:
+        return FileLog(self.layout.logs / f"{name}.log")
 
     def refresh_functions(self, *, new_credentials: bool = False) -> None:
         """Let the runtime see a deployment at once, and start a worker for each function.

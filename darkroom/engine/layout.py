@@ -15,7 +15,9 @@
     ├── engine/            ministack's saved state, and objects/ on disk
     ├── damaged/           objects that a power loss had cut short; only there if there were any
     ├── runtime/           the queue of events, extracted code, workers' folders
-    └── sync/              the journal and the status of the folder sync
+    ├── sync/              the journal and the status of the folder sync
+    ├── choice.json        the engine that the last `up` started, while it is up
+    └── localstack/        the same for the LocalStack engine: its own journal, logs, names
 """
 
 from __future__ import annotations
@@ -133,9 +135,14 @@ class Layout:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def layout_of(settings: Settings) -> Layout:
-    """The layout for these settings; sockets go to a short folder where the state folder's path is too long."""
-    home = settings.home
+def layout_of(settings: Settings, home: Path | None = None) -> Layout:
+    """The layout for these settings; sockets go to a short folder where the state folder's path is too long.
+
+    Args:
+        settings: of the environment.
+        home: another state folder than the settings'.
+    """
+    home = home or settings.home
     run = home / "run"
     if len(str(run / "supervisor.sock").encode()) > _SOCKET_PATH_LIMIT:
         digest = hashlib.sha256(str(home).encode()).hexdigest()[:16]

@@ -14,6 +14,7 @@ Each gets a clean environment: nothing of the shell that ran `up` reaches a part
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -155,13 +156,21 @@ def keeper_part(settings: Settings, layout: Layout, venv: Venv) -> Part:
         "--stack", settings.stack,
         "--region", settings.region,
     )  # fmt: skip
+    # the recovery is a command of its own and needs this environment's settings
+    return Part("keeper", command, {**_base(layout), **_settings_of(settings)}, autostart=False)
+
+
+def localstack_keeper_part(settings: Settings, layout: Layout) -> Part:
+    """Hot reload on LocalStack, and a new deployment after a restart of it."""
+    command = (sys.executable, "-m", "darkroom.operations.localstack_keeper")
+    passed = {name: os.environ[name] for name in ("DOCKER_HOST", "DOCKER_CONFIG") if name in os.environ}
+    return Part("keeper", command, {**_base(layout), **passed, **_settings_of(settings)}, autostart=False)
+
+
+def _settings_of(settings: Settings) -> dict[str, str]:
+    """The settings as variables, for a part that is a command of its own."""
     given = settings.model_dump(mode="json", exclude_none=True)
-    environment = {
-        **_base(layout),
-        # for the recovery, which is a command of its own and needs this environment's settings
-        **{f"DARKROOM_{name.upper()}": str(value) for name, value in given.items()},
-    }
-    return Part("keeper", command, environment, autostart=False)
+    return {f"DARKROOM_{name.upper()}": str(value) for name, value in given.items()}
 
 
 def client_environment(settings: Settings, layout: Layout) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LOCAL = Config(
     proxies={},  # a proxy of the shell is not for loopback
@@ -23,7 +26,23 @@ class LocalSession(boto3.Session):
     credentials that are given to a session outrank profiles: so local keys never reach AWS, nor real ones us.
     """
 
-    def __init__(self, *, endpoint: str, region: str, access_key_id: str, secret_access_key: str) -> None:
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        region: str,
+        access_key_id: str,
+        secret_access_key: str,
+        services: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Args:
+            endpoint: where every service answers but those in `services`.
+            region: of the session.
+            access_key_id: of a user of that engine.
+            secret_access_key: of the same.
+            services: service name -> endpoint of its own.
+        """
         super().__init__(
             aws_access_key_id=access_key_id,
             aws_secret_access_key=secret_access_key,
@@ -31,12 +50,13 @@ class LocalSession(boto3.Session):
             botocore_session=_bare_session(),
         )
         self._endpoint = endpoint
+        self._services = dict(services or {})
 
     def client(self, *args: Any, **options: Any) -> Any:
+        service = args[0] if args else options.get("service_name")
         config: Config = options.pop("config", None) or Config()
-        return super().client(
-            *args, **{"endpoint_url": self._endpoint, **options, "config": _LOCAL.merge(config)}
-        )
+        endpoint = self._services.get(str(service), self._endpoint)
+        return super().client(*args, **{"endpoint_url": endpoint, **options, "config": _LOCAL.merge(config)})
 
 
 def _bare_session() -> botocore.session.Session:

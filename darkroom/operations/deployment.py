@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import boto3
 
     from darkroom.settings import Settings
-    from darkroom.stack import StackEvent
+    from darkroom.stack import Leftovers, StackEvent, Template
+    from darkroom.stack.package import Dependencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,28 @@ class Deployed:
 class LocalDeployment:
     """template.yaml with the parameters of environments/local.toml and those that the user set for now."""
 
-    def __init__(self, settings: Settings, overrides: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        overrides: Sequence[str] = (),
+        *,
+        leftovers: Leftovers | None = None,
+        dependencies: Dependencies | None = None,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            settings: of the environment.
+            overrides: `NAME=VALUE` parameters of the template.
+            leftovers: what to do with buckets and tables that outlived an earlier stack; they are adopted by default.
+            dependencies: libraries to pack with the code; None where the functions' interpreter holds them.
+            on_change: called when the engine begins to change something.
+        """
         self._settings = settings
         self._overrides = _parsed(overrides)
+        self._leftovers = leftovers
+        self._dependencies = dependencies
+        self._on_change = on_change
 
     def parameters(self) -> Mapping[str, str]:
         """What differs from the template's defaults.
@@ -49,6 +69,16 @@ class LocalDeployment:
         environment = load_environment(self._settings.project / "environments" / "local.toml")
         return {**environment.parameters, **self._overrides}
 
+    def template(self) -> Template:
+        """The project's template.
+
+        Raises:
+            UsageError: it is no template.
+        """
+        from darkroom.stack import Template
+
+        return Template.parse((self._settings.project / "template.yaml").read_text(), name="template.yaml")
+
     def deploy(self, session: boto3.Session, report: Callable[[str], None]) -> Deployed:
         """Make the local stack what template, parameters and code say.
 
@@ -56,9 +86,10 @@ class LocalDeployment:
             UsageError: a parameter is unknown or has a value that the template does not allow.
             DeployError: CloudFormation refused; resource and reason are named.
         """
-        from darkroom.stack import Leftovers, StackOutputs, Template, deploy
+        from darkroom.stack import Leftovers, StackOutputs, deploy
 
         def tell(event: StackEvent) -> None:
+            self._on_change()
             report(f"deploying: {event.logical_id} {event.status}")
 
         settings = self._settings
@@ -66,12 +97,13 @@ class LocalDeployment:
         deployment = deploy(
             session,
             stack_name=settings.stack,
-            template=Template.parse((settings.project / "template.yaml").read_text(), name="template.yaml"),
+            template=self.template(),
             parameters=self.parameters(),
             code_root=settings.project / "lambda",
             artefact_bucket=f"{settings.stack}-artefacts",
+            dependencies=self._dependencies,
             # objects outlive a crash of the engine that its tables do not: the new stack takes them in
-            leftovers=Leftovers.ADOPT,
+            leftovers=self._leftovers or Leftovers.ADOPT,
             on_event=tell,
         )
         outputs = StackOutputs.from_mapping(deployment.outputs)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
+from darkroom.engine.choice import choose, engine_for, engine_named, forget, note
 from darkroom.engine.embedded import EmbeddedEngine
 from darkroom.errors import EngineError, NotRunningError
 from darkroom.operations.deployment import LocalDeployment, remember, remembered
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     import boto3
 
     from darkroom.engine.layout import Layout
+    from darkroom.engine.localstack import LocalStackEngine
     from darkroom.engine.supervision import PartStatus
+    from darkroom.operations.localstack import LocalStackDeployment
     from darkroom.settings import Settings
 
 Report = Callable[[str], None]
@@ -43,6 +46,9 @@ class Up:
     started: bool
     changes: tuple[str, ...]
     warnings: tuple[str, ...]
+    engine: str = "embedded"
+    why: str = ""
+    """Why it is this engine."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,7 +115,7 @@ class Environment:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.engine = EmbeddedEngine(settings)
+        self.engine: EmbeddedEngine | LocalStackEngine = engine_for(settings)
         self._session: boto3.Session | None = None
 
     @property
@@ -128,9 +134,14 @@ class Environment:
             EngineError: the engine cannot start.
             DeployError: the stack was refused or rolled back.
         """
-        stack = LocalDeployment(self.settings, overrides)
+        choice = choose(self.settings, report)
+        if choice.engine is not self.engine.name:
+            self.engine, self._session = engine_named(choice.engine, self.settings), None
+        stack = self._deployment(overrides)
+        stack.parameters()  # a mistake of the user's is told before anything starts
         with self._lock():
             started = self.engine.start(report)
+            note(choice, self.settings.home)
             sources = digests(self.settings.project)
             with exclusive(self.layout.home):
                 deployed = stack.deploy(self.session(), report)
@@ -138,7 +149,11 @@ class Environment:
                 note_deployed(self.layout.home, sources)
                 if deployed.changes:
                     self._keep(report)
-            recovered = Recovery(self.settings, self.engine, report).run()
+            recovered = (
+                Recovery(self.settings, self.engine, report).run()
+                if isinstance(self.engine, EmbeddedEngine)
+                else None
+            )
             if started or deployed.changes:
                 self.engine.refresh_functions()
             self.engine.start_sync()
@@ -149,13 +164,24 @@ class Environment:
             started=started,
             changes=(*deployed.changes, *((str(recovered),) if recovered else ())),
             warnings=tuple(self.engine.warnings()),
+            engine=choice.engine,
+            why=choice.why,
         )
+
+    def _deployment(self, overrides: Sequence[str]) -> LocalDeployment | LocalStackDeployment:
+        if isinstance(self.engine, EmbeddedEngine):
+            return LocalDeployment(self.settings, overrides)
+        from darkroom.operations.localstack import LocalStackDeployment
+
+        return LocalStackDeployment(self.settings, overrides, pause_sync=self.engine.pause_sync)
 
     def _keep(self, report: Report) -> None:
         """Have the new stack saved, so that a crash of the engine does not take it.
 
         With many records that takes too long (some 2 ms for each): a recovery then deploys the stack again.
         """
+        if not isinstance(self.engine, EmbeddedEngine):
+            return  # LocalStack community keeps nothing
         if self.images().count_roughly() <= _CHECKPOINT_RECORDS:
             self.engine.checkpoint(report)
 
@@ -164,7 +190,9 @@ class Environment:
         if not self.layout.home.exists():
             return False
         with self._lock():
-            return self.engine.stop()
+            ran = self.engine.stop()
+            forget(self.settings.home)
+            return ran
 
     def reset(self) -> None:
         """Stop, and delete all state."""

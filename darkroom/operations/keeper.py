@@ -96,7 +96,7 @@ def is_noise(path: str) -> bool:
     return hidden or path.endswith((".pyc", ".pyo", "~"))
 
 
-def _stamp(path: Path) -> int:
+def stamp(path: Path) -> int:
     """Changes with each deployment: `up` writes this file at its end."""
     try:
         return path.stat().st_mtime_ns
@@ -132,7 +132,7 @@ def main(given: Sequence[str] | None = None) -> int:
         reload=reload,
         engine_restarted=mark.is_another,
         recover=lambda: run_recovery(recovery, mark, stopped=lambda: keeper.stopped),
-        deployed=lambda: _stamp(layout.stack),
+        deployed=lambda: stamp(layout.stack),
     )
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,10 @@ from darkroom.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from darkroom.engine.base import PartLog
     from darkroom.operations.environment import Environment
 
-_PARTS = ("engine", "gateway", "runtime", "sync", "keeper")
 _POLL_S = 0.3
 _RECENT_MS = 15 * 60 * 1000
 _REREAD_MS = 5_000
@@ -30,34 +28,27 @@ def last_lines(environment: Environment, names: Sequence[str], count: int) -> It
     Raises:
         UsageError: a name is neither a part nor a function.
     """
-    for name in names or _PARTS:
+    parts = environment.engine.part_names()
+    for name in names or parts:
         if len(names) != 1:
             yield f"── {name} ──"
-        if name in _PARTS:
-            yield from _tail_of(environment.layout.logs / f"{name}.log", count)
+        if name in parts:
+            yield from environment.engine.part_log(name).last(count)
         else:
             yield from _events(environment, name, count)
 
 
 def follow_logs(environment: Environment, names: Sequence[str]) -> Iterator[str]:
     """New lines of the named logs as they come, for ever; each begins with its log's name."""
-    chosen = names or _PARTS
-    places = {name: _size(environment.layout.logs / f"{name}.log") for name in chosen if name in _PARTS}
-    functions = {name: LogFollower(environment, name) for name in chosen if name not in _PARTS}
+    engine = environment.engine
+    parts = engine.part_names()
+    chosen = names or parts
+    followed: dict[str, PartLog | LogFollower] = {
+        name: engine.part_log(name) if name in parts else LogFollower(environment, name) for name in chosen
+    }
     while True:
-        for name in places:
-            path = environment.layout.logs / f"{name}.log"
-            size = _size(path)
-            if size < places[name]:  # rotated
-                places[name] = 0
-            if size > places[name]:
-                with path.open(errors="replace") as file:
-                    file.seek(places[name])
-                    for line in file:
-                        yield f"{name} | {line.rstrip()}"
-                    places[name] = file.tell()
-        for name, follower in functions.items():
-            for line in follower.new():
+        for name, log in followed.items():
+            for line in log.new():
                 yield f"{name} | {line}"
         time.sleep(_POLL_S)
 
@@ -105,7 +96,7 @@ def _events(environment: Environment, function: str, count: int) -> list[str]:
     except client.exceptions.ResourceNotFoundException:
         raise UsageError(
             f"There is no part and no function {function!r} with a log.",
-            hint=f"Parts are {', '.join(_PARTS)}; the functions stand in template.yaml.",
+            hint=f"Parts are {', '.join(environment.engine.part_names())}; the functions stand in template.yaml.",
         ) from None
     return [
         f"{datetime.fromtimestamp(event['timestamp'] / 1000).astimezone():%H:%M:%S} {event['message'].rstrip()}"
@@ -138,15 +129,3 @@ def _filter(client: Any, group: str, since_ms: int) -> list[dict[str, Any]]:
 
 def _identity(event: dict[str, Any]) -> tuple[str, int, str]:
     return event["logStreamName"], event["timestamp"], event["message"]
-
-
-def _tail_of(path: Path, count: int) -> Iterator[str]:
-    try:
-        with path.open(errors="replace") as file:
-            yield from (line.rstrip() for line in deque(file, maxlen=count))
-    except FileNotFoundError:
-        yield "(nothing yet)"
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

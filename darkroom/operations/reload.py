@@ -25,7 +25,7 @@ from darkroom.operations import code
 from darkroom.stack import package
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from darkroom.engine.lambda_api import DeployedFunction
@@ -105,13 +105,30 @@ class _Known:
 class Reloader:
     """Brings the code folder to the functions that it concerns."""
 
-    def __init__(self, folder: Path, functions: Functions, *, python: Path, status: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        functions: Functions,
+        *,
+        python: Path,
+        status: Path,
+        build: Callable[[], package.CodePackage] | None = None,
+    ) -> None:
+        """
+        Args:
+            folder: of the functions' code.
+            functions: where it goes.
+            python: the functions' interpreter.
+            status: file for the outcome.
+            build: makes the package; by default of the folder alone.
+        """
+        self._build = build or (lambda: package.build(folder))
         self._folder = folder
         self._functions = functions
         self._python = python
         self._status = status
         self._known: dict[str, _Known] = {}
-        self._last = ReloadState.LIVE
+        self._last = ReloadState(read_outcome(status).get("state", ReloadState.LIVE))
 
     def reload(self) -> Reload | None:
         """Do what the folder's content asks for now; None when there was nothing to do and nothing to tell."""
@@ -128,7 +145,7 @@ class Reloader:
         return done
 
     def _reload(self, began: float) -> Reload | None:
-        built = package.build(self._folder)
+        built = self._build()
         files = code.contents(built.content)
         problem = code.syntax_problem(files, self._python)
         if problem is not None:

@@ -68,6 +68,12 @@ class Dependencies:
     python: str
     cache: Path
 
+    @property
+    def folder(self) -> Path:
+        """Where they lie once they are installed."""
+        wanted = "\n".join((self.requirements.read_text(), self.architecture.platform, self.python))
+        return self.cache / hashlib.sha256(wanted.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class CodePackage:
@@ -120,7 +126,7 @@ def build(
     if not any(name.endswith(".py") for name in files):
         raise UsageError(f"{code_root} holds no Python file.", hint=_HINT)
     if dependencies is not None:
-        libraries = dict(_files(install(dependencies, run=run or _run)))
+        libraries = dict(_files(install(dependencies, run=run or run_pip)))
         files = libraries | files
     size = sum(path.stat().st_size for path in files.values())
     if size > MAX_UNPACKED_BYTES:
@@ -133,10 +139,7 @@ def build(
 
 def install(dependencies: Dependencies, *, run: Run) -> Path:
     """Install libraries for Lambda's platform into the cache, unless they are there; returns the folder."""
-    wanted = "\n".join(
-        (dependencies.requirements.read_text(), dependencies.architecture.platform, dependencies.python)
-    )
-    target = dependencies.cache / hashlib.sha256(wanted.encode()).hexdigest()[:16]
+    target = dependencies.folder
     if target.is_dir():
         return target
     unfinished = target.with_name(target.name + ".unfinished")
@@ -161,7 +164,11 @@ def install(dependencies: Dependencies, *, run: Run) -> Path:
     return target
 
 
-def _run(command: Sequence[str]) -> None:
+def run_pip(command: Sequence[str]) -> None:
+    """
+    Raises:
+        DeployError: it failed; what it printed is in the message.
+    """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DeployError(

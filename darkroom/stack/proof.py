@@ -82,10 +82,10 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::Lambda::Function": lambda session, name: session.client("lambda").get_function_configuration(
         FunctionName=name
     ),
-    # The physical ids of alias and version are ARNs that end in their qualifier.
-    "AWS::Lambda::Alias": lambda session, arn: session.client("lambda").get_function_configuration(
-        FunctionName=arn
+    "AWS::Lambda::Alias": lambda session, arn: session.client("lambda").get_alias(
+        FunctionName=arn.rpartition(":")[0], Name=arn.rpartition(":")[2]
     ),
+    # The physical ids of alias and version are ARNs that end in their qualifier.
     "AWS::Lambda::Version": lambda session, arn: session.client("lambda").get_function_configuration(
         FunctionName=arn
     ),

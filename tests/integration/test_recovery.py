@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from darkroom.engine.embedded import EmbeddedEngine
 from darkroom.operations.environment import Environment
 from darkroom.operations.recovery import Recovery
 from tests.integration.conftest import quiet, settings_for
@@ -48,6 +49,7 @@ def test_it_heals_after_kills_and_after_the_loss_of_everything(crashing: Crashin
     result = environment.up(overrides=(), report=told.append)
     assert any("recovered from a crash" in change for change in result.changes), result.changes
     crashing.check(crashing.wait_until_whole(timeout_s=40), before)
+    assert isinstance(environment.engine, EmbeddedEngine)
     assert Recovery(environment.settings, environment.engine, told.append).run() is None
 
     environment.down()

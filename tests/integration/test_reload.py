@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from darkroom.engine.embedded import EmbeddedEngine
 from darkroom.operations.environment import Environment
 from darkroom.operations.follow import ReloadFollower
 from darkroom.settings import PROJECT_ROOT, Settings
@@ -213,5 +214,7 @@ def test_an_engine_that_was_killed_comes_back_with_the_saved_code(project: Proje
         except (BotoCoreError, ClientError):
             return False
 
-    until(lambda: project.environment.engine.statuses()[0].crashes == 1)
-    until(lambda: project.environment.engine.is_complete() and answers(), limit_s=40)
+    embedded = project.environment.engine
+    assert isinstance(embedded, EmbeddedEngine)
+    until(lambda: embedded.statuses()[0].crashes == 1)
+    until(lambda: embedded.is_complete() and answers(), limit_s=40)
