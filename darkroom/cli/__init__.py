@@ -30,6 +30,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "stats": ("figures", "Show durations, memory and success from the logs."),
     "failed": ("failed", "List what Lambda gave up, and why."),
     "redrive": ("failed", "Send what Lambda gave up back to it."),
+    "rescan": ("rescan", "Tag what has no current record."),
     "invoke": ("functions", "Run a function once, and print its result and log."),
     "debug": ("functions", "Run a function once, under a debugger."),
     "rekognition": ("rekognition", "Decide what is in a picture; let calls fail on purpose."),

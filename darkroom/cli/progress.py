@@ -25,8 +25,8 @@ def steps() -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere: the function is told (done, of about how many)."""
+def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, nothing elsewhere: the function is told (done, of about how many, if known)."""
     if not console.is_terminal():
         yield lambda _done, _total: None
         return

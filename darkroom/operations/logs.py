@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.3
 _RECENT_MS = 15 * 60 * 1000
 _REREAD_MS = 5_000
-MADE_UP = re.compile(r"^REPORT RequestId: \S+\tDuration: \d+ ms\t.*Max Memory Used: 0 MB")
+MADE_UP = re.compile(r"^REPORT RequestId: \S+\tDuration: \d+ ms\t")
 """A REPORT line of ministack's own, which knows nothing of what our runtime did."""
 
 
@@ -116,7 +116,7 @@ def _filter(client: Any, group: str, since_ms: int) -> list[dict[str, Any]]:
     """Events since a moment, by time; without those that the engine makes up itself.
 
     ministack writes START, END and REPORT of its own for each event that it hands to our runtime, each time to a new
-    stream; its report has whole milliseconds and no memory.
+    stream; its report has whole milliseconds.
     """
     pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since_ms)
     events = [event for page in pages for event in page["events"]]

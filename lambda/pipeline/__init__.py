@@ -2,6 +2,8 @@
 
 tagger        the handler: one S3 event in, records and JSON files out
 tagging       the steps for one image, with every client passed in
+rescan        the handler that has everything analysed that has no current record
+rescanning    how such images are found
 reporting     the log line and the metrics of each image
 metering      what is asked of Rekognition: calls, throttles, price
 settings      the environment variables of the function, checked at start

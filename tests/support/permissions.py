@@ -20,6 +20,7 @@ class Proof(StrEnum):
     """What shows that a permission is needed."""
 
     TAGGING = "without it no image is tagged"
+    RESCANNING = "without it a rescan fails"
     AS_ROLE = "without it the engine refuses the call to a session of the role"
     STATIC = "not enforced by the engine: checked against the reference only"
 
@@ -51,6 +52,7 @@ _GROUP = (
 )
 LOG_GROUP = ResourceType("log-group", _GROUP)
 LOG_STREAM = ResourceType("log-stream", _GROUP)
+FUNCTION_ALIAS = ResourceType("function alias", r"AWS::Lambda::Alias")
 ANY = ResourceType("none: only `*` is possible", r"\*")
 
 
@@ -125,7 +127,39 @@ TAGGER = (
         "Lambda writes the function's log as the role", Proof.STATIC, _LOG_NOTE,
     ),
 )  # fmt: skip
-ROLES: dict[str, tuple[Permission, ...]] = {"TaggerRole": TAGGER}
+RESCAN = (
+    Permission("s3:ListBucket", "List", BUCKET, "lists the uploads", Proof.RESCANNING),
+    Permission("dynamodb:BatchGetItem", "Read", TABLE, "reads which records there are", Proof.RESCANNING),
+    Permission(
+        "dynamodb:GetItem", "Read", TABLE,
+        "reads where the last scheduled run stopped, in its own partition of the index table", Proof.RESCANNING,
+    ),
+    Permission(
+        "dynamodb:PutItem", "Write", TABLE,
+        "notes where a scheduled run is, in its own partition of the index table", Proof.RESCANNING,
+    ),
+    Permission(
+        "lambda:GetFunctionConfiguration", "Read", FUNCTION_ALIAS,
+        "reads the tagger's settings, to tell which records are of others", Proof.RESCANNING,
+    ),
+    Permission(
+        "lambda:InvokeFunction", "Write", FUNCTION_ALIAS, "sends an upload's event to the tagger", Proof.RESCANNING
+    ),
+    Permission(
+        "sqs:SendMessage", "Write", QUEUE,
+        "Lambda sends a scheduled run that failed to the dead-letter queue as the role", Proof.STATIC,
+        "the same call as the tagger's, where it is proven",
+    ),
+    Permission(
+        "logs:CreateLogStream", "Write", LOG_GROUP,
+        "Lambda opens a log stream for each worker as the role", Proof.STATIC, _LOG_NOTE,
+    ),
+    Permission(
+        "logs:PutLogEvents", "Write", LOG_STREAM,
+        "Lambda writes the function's log as the role", Proof.STATIC, _LOG_NOTE,
+    ),
+)  # fmt: skip
+ROLES: dict[str, tuple[Permission, ...]] = {"TaggerRole": TAGGER, "RescanRole": RESCAN}
 """Logical id of each role in the template -> its permissions."""
 
 

@@ -188,8 +188,12 @@ class Gateway:
 
     async def _invoke(self, request: web.BaseRequest, function: str) -> web.StreamResponse:
         body = await self._read(request)
-        name = function.split(":function:")[-1].split(":")[0]
+        name, _, version = function.split(":function:")[-1].partition(":")
+        # whoever names a version or an alias must be allowed that one:
+        # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+        qualifier = version or request.query.get("Qualifier", "")
         resource = f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
+        resource += f":{qualifier}" if qualifier else ""
         try:
             await self._authorize(request, body, action="lambda:InvokeFunction", resource=resource)
         except SignatureError as error:

@@ -38,6 +38,8 @@ def resource_text(resource: Any) -> str:
     ((function, value),) = resource.items()
     if function == "Fn::Sub":
         return value if isinstance(value, str) else str(value[0])
+    if function == "Ref":
+        return TEMPLATE.resources[value].type
     assert function == "Fn::GetAtt", resource
     logical_id, attribute = value.split(".") if isinstance(value, str) else value
     return f"{TEMPLATE.resources[logical_id].type}.{attribute}"
