@@ -29,14 +29,14 @@ class Images:
         self._table = table
 
     def get(self, key: str) -> Record | None:
-        """The record of an object key, or None; the claim of an analysis under way is not one yet."""
+        """The record of an object key, or None."""
         from boto3.dynamodb.types import TypeDeserializer
 
         answer = self._client.get_item(
             TableName=self._table, Key={"ImageID": {"S": key}}, ConsistentRead=True
         )
         record = _record(TypeDeserializer(), answer.get("Item") or {})
-        return record if "Status" in record else None
+        return record if is_record(record) else None
 
     def count_roughly(self) -> int:
         """How many records there are; on AWS as of some hours ago."""
@@ -55,7 +55,7 @@ class Images:
         try:
             for page in pages:
                 records = (_record(deserializer, item) for item in page["Items"])
-                yield from (record for record in records if "Status" in record)
+                yield from (record for record in records if is_record(record))
         except self._client.exceptions.ResourceNotFoundException:
             raise NotRunningError(
                 f"The table {self._table} is not there.", hint="Run `make up`: it deploys what is missing."
@@ -66,6 +66,11 @@ class Images:
         return sorted(
             self.all(), key=lambda record: (record.get("TaggedAt") or "", record["ImageID"]), reverse=True
         )
+
+
+def is_record(record: Record) -> bool:
+    """Whether an item is a record: not the claim of an analysis under way, nor the tombstone of a deleted image."""
+    return record.get("Status") not in (None, "DELETED")
 
 
 def _record(deserializer: TypeDeserializer, item: Mapping[str, Any]) -> Record:

@@ -13,6 +13,7 @@ analysis      all analysers of one image, side by side
 analyzers     what each asks of Rekognition, and what its answer becomes
 answers       what became of one analyser, and how it outlives an attempt
 rekognition   which of the service's errors are final
+deletes       what happens to an image whose object was removed
 ordering      which of two events is the newer one, and what a claim may do
 store         the table: claims and records
 postings      where an image is found: the index table, written with the record

@@ -52,3 +52,12 @@ def write(s3: S3Client, record: Record, *, trigger_prefix: str) -> None:
         Body=render(record),
         ContentType="application/json",
     )
+
+
+def remove(s3: S3Client, bucket: str, key: str, *, trigger_prefix: str) -> None:
+    """Delete the JSON file of an image; one that is not there is no error.
+
+    Raises:
+        ClientError: S3 refuses or cannot answer now.
+    """
+    s3.delete_object(Bucket=bucket, Key=metadata_key(key, trigger_prefix=trigger_prefix))

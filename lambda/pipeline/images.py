@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from pipeline.errors import ObjectGoneError, ObjectReplacedError
+from pipeline.events import Upload
 from pipeline.ordering import Position, iso_utc
 from pipeline.pixels import Size, Unfinished, read_size
 
 if TYPE_CHECKING:
     from types_boto3_rekognition.type_defs import S3ObjectTypeDef
     from types_boto3_s3 import S3Client
-
-    from pipeline.events import Upload
 
 HEAD_BYTES = 64 * 1024
 """The first read. Nearly every file tells its size here; an Exif thumbnail alone may fill it."""
@@ -88,6 +87,21 @@ def fetch(s3: S3Client, upload: Upload) -> StoredImage:
         ),
         size=size if isinstance(size, Size) else None,
     )
+
+
+def current(s3: S3Client, bucket: str, key: str) -> Upload | None:
+    """What lies under a key now, or None. S3 is consistent: an object that was deleted is not seen any more.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel
+    """
+    try:
+        answer = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            return None
+        raise
+    version_id = answer.get("VersionId")
+    return Upload(bucket, key, answer["ETag"].strip('"'), None if version_id == "null" else version_id)
 
 
 def exists(s3: S3Client, image: StoredImage) -> bool:

@@ -54,6 +54,10 @@ class Position:
             return Order.SAME
         return Order.OLDER if self.uploaded_at < other.uploaded_at else Order.NEWER
 
+    def is_same_content(self, other: Position) -> bool:
+        """Whether both are the same version or, where the bucket keeps none, the same bytes by their ETag."""
+        return bool(self.etag) and self.etag == other.etag and self.version_id == other.version_id
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -64,7 +68,7 @@ class Claim:
     again: the next attempt takes over what a crashed one left behind, without waiting. `token` is new for
     every attempt. `progress` is what an earlier attempt at the same upload kept by a checkpoint.
     `replaces` is how the record that was there is indexed: it cannot change while the claim is held, and is not
-    written with it.
+    written with it. `after_delete` says that it was a tombstone.
     """
 
     owner: str
@@ -73,11 +77,12 @@ class Claim:
     position: Position
     progress: bytes | None = None
     replaces: Indexed | None = None
+    after_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the table holds of an image. Without a `position` there is no record yet, only a claim.
+    """What the table holds of an image. Without a `position` there is no record yet, only a claim, if that.
 
     `progress` is the last checkpoint, and `progress_of` the upload and settings that it belongs to.
     """
@@ -89,6 +94,7 @@ class Known:
     progress: bytes | None = None
     progress_of: str = ""
     indexed: Indexed | None = None
+    is_deleted: bool = False
 
 
 class Verdict(Enum):
@@ -96,7 +102,7 @@ class Verdict(Enum):
 
     PROCEED = auto()
     DUPLICATE = auto()
-    """The record is of this very upload, made with these settings."""
+    """The record is of this very upload, or of one of the same content, made with these settings."""
     OUTDATED = auto()
     """A newer upload has a record or is being analysed."""
     BUSY = auto()
@@ -109,7 +115,8 @@ def judge(known: Known, wanted: Position, *, settings: str, owner: str, now_ms: 
         order = wanted.compared_to(known.position)
         if order is Order.OLDER:
             return Verdict.OUTDATED
-        if order is Order.SAME and settings == known.settings:
+        is_same = order is Order.SAME or wanted.is_same_content(known.position)
+        if is_same and settings == known.settings:
             return Verdict.DUPLICATE
     claim = known.claim
     if claim is None or claim.until_ms <= now_ms or claim.owner == owner:
@@ -124,6 +131,11 @@ def judge(known: Known, wanted: Position, *, settings: str, owner: str, now_ms: 
 def iso_utc(moment: datetime) -> str:
     """A moment as ISO 8601 in UTC with milliseconds: text that sorts by time."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def whole_second(text: str) -> str:
+    """The second of a moment in ISO 8601 (UTC), with milliseconds 0."""
+    return f"{text[:19]}.000Z"
 
 
 def _canonical(sequencer: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.answers import Answers
     from pipeline.errors import ImageRefusedError
     from pipeline.images import StoredImage
+    from pipeline.ordering import Position
     from pipeline.settings import Analyzer
 
 Record = dict[str, Any]
@@ -113,6 +114,23 @@ def _record(image: StoredImage, status: Status, found: Mapping[str, Any], **more
         "Sequencer": image.position.sequencer,
         "UploadedAt": image.position.uploaded_at,
         **more,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def deleted(bucket: str, key: str, position: Position, *, at: str, expires_at_s: int) -> Record:
+    """The tombstone of an image: it tells a late event that the image is gone, until DynamoDB expires it."""
+    fields = {
+        "ImageID": key,
+        "S3Bucket": bucket,
+        "S3Key": key,
+        "FileName": key.rsplit("/", 1)[-1],
+        "Status": Status.DELETED.value,
+        "VersionId": position.version_id,
+        "Sequencer": position.sequencer,
+        "UploadedAt": position.uploaded_at,
+        "TaggedAt": at,
+        "ExpiresAt": expires_at_s,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -5,6 +5,7 @@
 | `Images`               | count        | image of an event                                                       |
 | `Tagged`, `Failures`   | count        | image that was analysed at least in part, image that can never be       |
 | `Skipped`              | count        | image with nothing to do: a duplicate, an older event, gone             |
+| `Deleted`              | count        | image whose object was removed                                          |
 | `Errors`               | count        | attempt that failed for a reason that may pass; Lambda tries again      |
 | `SuccessRate`          | percent      | image or attempt: 100 or 0, so that its average is the rate             |
 | `Duration`             | milliseconds | image, from the event in the handler to its record                      |
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.logging import Logger
     from aws_lambda_powertools.metrics import Metrics
 
-    from pipeline.events import Upload
+    from pipeline.events import Removal, Upload
     from pipeline.metering import Meter, Usage
     from pipeline.tagging import Result
 
@@ -55,7 +56,7 @@ class Reporter:
         """An event has come, with so many images to analyse; none is worth a number, too."""
         self._count("Images", images)
 
-    def begin(self, upload: Upload) -> Report:
+    def begin(self, upload: Upload | Removal) -> Report:
         """Start the clock of one image."""
         self.meter.take()  # what an attempt that was cut off left behind
         return Report(self, upload, time.perf_counter(), _delay_ms(upload, self.now()))
@@ -69,7 +70,7 @@ class Report:
     """The report of one image; it ends with `settled` or `raised`."""
 
     reporter: Reporter
-    upload: Upload
+    upload: Upload | Removal
     started_s: float
     delay_ms: float | None
 
@@ -88,7 +89,7 @@ class Report:
             self.reporter._count("Tagged")
             self._success(reached=True)
         else:
-            self.reporter._count("Skipped")
+            self.reporter._count("Deleted" if result.outcome is Outcome.DELETED else "Skipped")
         self.reporter.logger.info(result.outcome.value, extra=self._times(details))
 
     def raised(self, error: Exception) -> None:
@@ -130,7 +131,7 @@ class Report:
             )
 
 
-def _delay_ms(upload: Upload, now: datetime) -> float | None:
+def _delay_ms(upload: Upload | Removal, now: datetime) -> float | None:
     """How long ago the upload was, by S3's clock and ours; None where the event does not say."""
     with suppress(ValueError):
         if upload.event_time:

@@ -5,6 +5,8 @@
                  ▲            │  release                     │
                  └────────────┘◀─────────── claim ───────────┘   (a newer upload, or other settings)
 
+    any of these ──bury──▶ item with the Status DELETED: a tombstone, until DynamoDB expires it
+
 A checkpoint keeps what an attempt has got so far in the attribute `Progress` of the same item, for the next
 attempt at the same upload; finishing replaces the whole item and thus ends it.
 
@@ -31,7 +33,7 @@ from pipeline import postings, transactions
 from pipeline.errors import ClaimLostError, ImageBusyError
 from pipeline.ordering import Claim, Known, Position, Verdict, judge
 from pipeline.postings import Indexed
-from pipeline.records import Item, Record, fit, from_item, to_attribute, to_item
+from pipeline.records import Item, Record, Status, fit, from_item, to_attribute, to_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +101,7 @@ class Store:
                 return claim
             if known.progress_of == self._identity(position):
                 claim = replace(claim, progress=known.progress)
-            claim = replace(claim, replaces=known.indexed)
+            claim = replace(claim, replaces=known.indexed, after_delete=known.is_deleted)
             verdict = judge(known, position, settings=self._settings, owner=owner, now_ms=self._now_ms())
             if verdict is Verdict.BUSY:
                 break
@@ -157,6 +159,38 @@ class Store:
             transactions.write(self._client, [{"Put": put}, *changes])
         except transactions.ConditionRefusedError as refused:
             raise ClaimLostError(f"{record['ImageID']} was taken over by a newer event") from refused
+
+    def look(self, image_id: str) -> Known:
+        """What the table holds of an image now."""
+        item = self._item(image_id)
+        return _known(from_item(item) if item else {})
+
+    def bury(self, tombstone: Record, known: Known) -> bool:
+        """Put a tombstone in the place of record and claim, and remove the postings.
+
+        Args:
+            tombstone: see `records.deleted`.
+            known: what the table was seen to hold.
+
+        Returns:
+            Whether that was still so; if not, nothing was written.
+        """
+        condition, values = _unchanged(known)
+        put: dict[str, Any] = {
+            "TableName": self._table,
+            "Item": to_item(tombstone),
+            "ConditionExpression": condition,
+        }
+        names = {name: attribute for name, attribute in _NAMES.items() if name in condition}
+        if names:
+            put["ExpressionAttributeNames"] = names
+        if values:
+            put["ExpressionAttributeValues"] = values
+        try:
+            transactions.write(self._client, [{"Put": put}, *postings.removals(known.indexed, self._index)])
+        except transactions.ConditionRefusedError:
+            return False
+        return True
 
     def release(self, image_id: str, claim: Claim) -> None:
         """Give a claim back, so that nobody need wait until it ends. One that is lost stays as it is."""
@@ -248,6 +282,7 @@ def _known(fields: Record) -> Known:
         progress=progress.get("Answers"),
         progress_of=progress.get("Of", ""),
         indexed=Indexed.from_fields(fields.get(postings.ATTRIBUTE)),
+        is_deleted=fields.get("Status") == Status.DELETED,
     )
 
 

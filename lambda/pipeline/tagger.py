@@ -1,4 +1,4 @@
-"""The Lambda function `tagger`: an S3 event comes in, every image that it names is analysed.
+"""The Lambda function `tagger`: an S3 event comes in, every image that it names is analysed or removed.
 
 Loaded once per worker: settings are checked and clients made here, in Lambda's init phase, so that a wrong
 configuration is an error at start and not one per image.
@@ -15,8 +15,9 @@ from aws_lambda_powertools.metrics import Metrics
 from botocore.config import Config
 
 from pipeline.analysis import Analysis
+from pipeline.deletes import Remover
 from pipeline.errors import BatchFailedError
-from pipeline.events import uploads_in
+from pipeline.events import Removal, changes_in
 from pipeline.metering import Meter
 from pipeline.reporting import Reporter
 from pipeline.settings import Settings
@@ -73,13 +74,14 @@ def build_tagger(environment: Mapping[str, str]) -> tuple[Settings, Tagger]:
 
 
 _settings, _tagger = build_tagger(os.environ)
+_remover = Remover(_tagger)
 _reporter = Reporter(logger, metrics, Meter(_tagger.analysis.client))
 
 
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Analyse the images of one S3 event; one that fails does not stop the others.
+    """Analyse or remove the images of one S3 event; one that fails does not stop the others.
 
     Returns:
         How many images came to which outcome, such as `{"tagged": 1}`.
@@ -88,24 +90,26 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         Exception: some image failed for a reason that may pass. Lambda tries the event again; the images that
             are done are recognised as duplicates then.
     """
-    uploads = uploads_in(event, trigger_prefix=_settings.trigger_prefix)
-    _reporter.received(len(uploads))
+    changes = changes_in(event, trigger_prefix=_settings.trigger_prefix)
+    _reporter.received(len(changes))
     counts: dict[str, int] = {}
     failures: dict[str, Exception] = {}
-    for upload in uploads:
-        report = _reporter.begin(upload)
+    for change in changes:
+        report = _reporter.begin(change)
+        lease_ms = context.get_remaining_time_in_millis()
         try:
-            result = _tagger.tag(
-                upload, owner=context.aws_request_id, lease_ms=context.get_remaining_time_in_millis()
-            )
+            if isinstance(change, Removal):
+                result = _remover.remove(change, owner=context.aws_request_id, lease_ms=lease_ms)
+            else:
+                result = _tagger.tag(change, owner=context.aws_request_id, lease_ms=lease_ms)
         except Exception as error:  # noqa: BLE001 (it is logged, and raised when the others are done)
             report.raised(error)
-            failures[upload.key] = error
+            failures[change.key] = error
         else:
             counts[result.outcome] = counts.get(result.outcome, 0) + 1
             report.settled(result)
-    if len(uploads) == 1 and failures:
-        raise failures[uploads[0].key]
+    if len(changes) == 1 and failures:
+        raise failures[changes[0].key]
     if failures:
-        raise BatchFailedError(failures, total=len(uploads))
+        raise BatchFailedError(failures, total=len(changes))
     return counts

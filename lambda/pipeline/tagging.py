@@ -4,7 +4,7 @@
     2. UpdateItem                claim it; a duplicate or an older event ends here
     3. DetectLabels and others   the only step that costs noticeable money: side by side, answers kept as they come
     4. PutObject                 the JSON file
-    5. PutItem                   the record, in the claim's place; only this makes the image count as done
+    5. TransactWriteItems        the record, in the claim's place, and its postings; only this makes it count as done
 
 A crash before step 5 leaves a claim; the next attempt does steps 1 to 5 again but asks only the analysers that
 are not answered yet. A crashed attempt thus costs at most one call of those that were under way, and JSON file
@@ -48,9 +48,9 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     OUTDATED = "outdated"
     GONE = "gone"
+    DELETED = "deleted"
 
 
-_NOTHING_TO_DO = {Verdict.DUPLICATE: Outcome.DUPLICATE, Verdict.OUTDATED: Outcome.OUTDATED}
 _EMPTY = ImageRefusedError("EmptyObject", "The file is empty (0 bytes), so there is nothing to recognise.")
 
 
@@ -95,13 +95,41 @@ class Tagger:
         try:
             image = images.fetch(self.s3, upload)
         except ObjectGoneError:
-            return Result(Outcome.GONE)
+            return self._without_leftovers(upload, Outcome.GONE)
         except ObjectReplacedError:
             return Result(Outcome.OUTDATED)
         claim = self.store.claim(image.key, image.position, owner=owner, lease_ms=lease_ms)
+        if claim is Verdict.OUTDATED:
+            return self._without_leftovers(upload, Outcome.OUTDATED)
         if isinstance(claim, Verdict):
-            return Result(_NOTHING_TO_DO[claim])
+            return Result(Outcome.DUPLICATE)
+        if claim.after_delete and not self._is_there_again(image):
+            self.store.release(image.key, claim)
+            return self._without_leftovers(upload, Outcome.GONE)
         return self._keep_or_release(image, claim, started_s)
+
+    def discard(self, bucket: str, key: str) -> None:
+        """Delete the files of an image that is deleted, unless it is there again by now.
+
+        Raises:
+            ClientError: S3 or DynamoDB refuses or cannot answer now.
+        """
+        prefix = self.settings.trigger_prefix
+        documents.remove(self.s3, bucket, key, trigger_prefix=prefix)
+        current = self.store.read(key)
+        if current is not None and current["Status"] != Status.DELETED:
+            documents.write(self.s3, current, trigger_prefix=prefix)
+
+    def _is_there_again(self, image: StoredImage) -> bool:
+        """Whether an object that follows a deletion lies in the bucket: an older event may come after that."""
+        present = images.current(self.s3, image.bucket, image.key)
+        return present is not None and present.etag == image.position.etag
+
+    def _without_leftovers(self, upload: Upload, outcome: Outcome) -> Result:
+        """Nothing is to do, but an attempt that crashed may have written a file after the image was deleted."""
+        if self.store.look(upload.key).is_deleted:
+            self.discard(upload.bucket, upload.key)
+        return Result(outcome)
 
     def _keep_or_release(self, image: StoredImage, claim: Claim, started_s: float) -> Result:
         """Analyse and keep; whatever goes wrong, the claim does not stand in the way of the next attempt."""
@@ -110,7 +138,7 @@ class Tagger:
             documents.write(self.s3, record, trigger_prefix=self.settings.trigger_prefix)
             self.store.finish(record, claim)
         except ClaimLostError:
-            self._restore_document(image.key)
+            self._restore_document(image)
             return Result(Outcome.OUTDATED)
         except ObjectGoneError:
             self.store.release(image.key, claim)
@@ -146,10 +174,14 @@ class Tagger:
             "DurationMs": round((self.clock.elapsed_s() - started_s) * 1000),
         }
 
-    def _restore_document(self, image_id: str) -> None:
+    def _restore_document(self, image: StoredImage) -> None:
         """The file of the image may now be ours, which is the older one: write that of the current record."""
-        current = self.store.read(image_id)
-        if current is not None and current["Status"] != Status.DELETED:
+        current = self.store.read(image.key)
+        if current is None:
+            return
+        if current["Status"] == Status.DELETED:
+            self.discard(image.bucket, image.key)
+        else:
             documents.write(self.s3, current, trigger_prefix=self.settings.trigger_prefix)
 
     def _release_after(self, error: BaseException, image_id: str, claim: Claim) -> None:

@@ -183,7 +183,7 @@ def test_a_debugger_stops_in_the_handler_and_sees_its_variables(running: Running
     port = free_port()
     source = PROJECT_ROOT / "lambda" / "pipeline" / "tagger.py"
     lines = source.read_text().splitlines()
-    line = next(n for n, text in enumerate(lines, 1) if "uploads = uploads_in(event" in text)
+    line = next(n for n, text in enumerate(lines, 1) if "changes = changes_in(event" in text)
     process = subprocess.Popen(
         [sys.executable, "-m", "darkroom.cli", "debug", "tagger", "--port", str(port), "--event", str(event)],
         env=variables(running),

@@ -182,6 +182,10 @@ def read_item(role: AsRole) -> object:
     return role.client("dynamodb").get_item(TableName="ImageLabels", Key={"ImageID": {"S": "none"}})
 
 
+def delete_document(role: AsRole) -> object:
+    return role.client("s3").delete_object(Bucket=role.running.bucket, Key="metadata/none.jpg.json")
+
+
 def delete_posting(role: AsRole) -> object:
     key = {"pk": {"S": "label:none#90#0"}, "sk": {"S": "none"}}
     return role.client("dynamodb").delete_item(TableName="LabelIndex", Key=key)
@@ -207,6 +211,7 @@ DIRECT: dict[str, Call] = {
     "rekognition:DetectModerationLabels": recognise("detect_moderation_labels"),
     "s3:GetObjectVersion": read_version,
     "dynamodb:GetItem": read_item,
+    "s3:DeleteObject": delete_document,
     "dynamodb:DeleteItem": delete_posting,
     "sqs:SendMessage": send_message,
 }

@@ -96,6 +96,10 @@ TAGGER = (
     ),
     Permission("s3:PutObject", "Write", OBJECT, "writes the JSON file", Proof.TAGGING),
     Permission(
+        "s3:DeleteObject", "Write", OBJECT,
+        "removes the JSON file of an image whose object was removed", Proof.AS_ROLE,
+    ),
+    Permission(
         "rekognition:DetectLabels", "Read", ANY, "asks for labels and properties of the picture", Proof.TAGGING
     ),
     Permission("rekognition:DetectFaces", "Read", ANY, "asks for faces, where chosen", Proof.AS_ROLE),

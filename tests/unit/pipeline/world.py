@@ -5,10 +5,12 @@ Every client is a real boto3 client, so that requests and answers pass botocore'
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote_plus
@@ -20,12 +22,14 @@ from moto.core.models import botocore_stubber
 from PIL import Image
 
 from pipeline.analysis import Analysis
-from pipeline.events import Upload
+from pipeline.deletes import Remover
+from pipeline.events import Removal, Upload
+from pipeline.ordering import iso_utc
 from pipeline.postings import Index
 from pipeline.records import from_item, to_item
 from pipeline.settings import Settings
 from pipeline.store import Store
-from pipeline.tagging import Result, Tagger
+from pipeline.tagging import Clock, Result, Tagger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,15 +149,35 @@ class World:
     def tag(self, upload: Upload, *, owner: str = "request-1", settings: Settings = SETTINGS) -> Result:
         return self.tagger(settings).tag(upload, owner=owner, lease_ms=LEASE_MS)
 
-    def upload(self, key: str = "uploads/cat.png", body: bytes | None = None, **more: Any) -> Upload:
-        """Put an object; the upload that S3's event would tell."""
+    def upload(
+        self, key: str = "uploads/cat.png", body: bytes | None = None, *, ordered: bool = True, **more: Any
+    ) -> Upload:
+        """Put an object; the upload that S3's event would tell, with or without a sequencer."""
         answer = self.s3.put_object(
             Bucket=BUCKET, Key=key, Body=png() if body is None else body, ContentType="image/png", **more
         )
+        sequencer = self._sequencer() if ordered else None
+        return Upload(BUCKET, key, answer["ETag"].strip('"'), answer.get("VersionId"), sequencer)
+
+    def removal(
+        self, key: str = "uploads/cat.png", *, version_id: str | None = None, ordered: bool = True
+    ) -> Removal:
+        """Delete an object, or a version of it; the removal that S3's event would tell."""
+        version: Any = {"VersionId": version_id} if version_id else {}
+        answer = self.s3.delete_object(Bucket=BUCKET, Key=key, **version)
+        sequencer = self._sequencer() if ordered else None
+        return Removal(BUCKET, key, answer.get("VersionId"), sequencer, iso_utc(datetime.now(UTC)))
+
+    def remover(self) -> Remover:
+        clock = Clock(now=lambda: datetime.fromtimestamp(self.now_ms / 1000, UTC))
+        return Remover(dataclasses.replace(self.tagger(), clock=clock))
+
+    def remove(self, removal: Removal, *, owner: str = "removal-1") -> Result:
+        return self.remover().remove(removal, owner=owner, lease_ms=LEASE_MS)
+
+    def _sequencer(self) -> str:
         self.sequence += 1
-        return Upload(
-            BUCKET, key, answer["ETag"].strip('"'), answer.get("VersionId"), f"{self.sequence:018X}"
-        )
+        return f"{self.sequence:018X}"
 
     def record(self, key: str = "uploads/cat.png") -> dict[str, Any] | None:
         return Store(self.dynamodb, table=TABLE, index=INDEX, settings="").read(key)
