@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     stack: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,29}$")] = "darkroom"
     """Name of the CloudFormation stack; bucket and function names begin with it."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    account: Annotated[str, Field(pattern=r"^\d{12}$")] = "000000000000"
+    """Account id of the environment; another than every emulator's where the engine stands in for AWS."""
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     """How many function workers may run at once, over all functions."""
     functions_python: Path | None = None

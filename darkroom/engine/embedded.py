@@ -16,7 +16,6 @@ from darkroom.engine.internal import EngineSocket
 from darkroom.engine.keys import Keys, create_user
 from darkroom.engine.layout import Layout, layout_of
 from darkroom.engine.parts import (
-    ACCOUNT,
     FUNCTIONS,
     Part,
     client_environment,
@@ -241,7 +240,7 @@ class EmbeddedEngine:
 
     def bucket(self) -> str:
         """The name that the template gives its bucket."""
-        return f"{self._settings.stack}-{ACCOUNT}"
+        return f"{self._settings.stack}-{self._settings.account}"
 
     def _venvs(self, report: Report) -> tuple[Venv, Venv]:
         venvs = venvs_of(

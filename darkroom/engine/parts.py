@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from darkroom.settings import Settings
 
 ACCOUNT = "000000000000"
-"""The account of a local environment: the one that every emulator uses."""
+"""The account of LocalStack, and of every emulator unless told otherwise."""
 FUNCTIONS = ("tagger",)
 """The template's functions, by the end of their names: the engine must know them before they exist."""
 
@@ -77,6 +77,7 @@ def engine_part(settings: Settings, layout: Layout, keys: Keys, venv: Venv) -> P
         "LAMBDA_ACCOUNT_CONCURRENCY": "0",  # our runtime bounds its workers; a throttle here would lose the event
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "2",  # while the runtime restarts after a crash
         "LOG_LEVEL": "WARNING",
+        "MINISTACK_ACCOUNT_ID": settings.account,
         "MINISTACK_REGION": settings.region,
         "PERSIST_STATE": "1",
         "S3_DATA_DIR": str(layout.objects),
@@ -103,6 +104,7 @@ def gateway_part(settings: Settings, layout: Layout) -> Part:
         sys.executable, "-m", "darkroom.engine.gateway",
         "--port", str(settings.port),
         "--region", settings.region,
+        "--account", settings.account,
         "--home", str(layout.home),
         "--engine-socket", layout.engine_socket.name,
         "--runtime-socket", layout.runtime_socket.name,

@@ -25,7 +25,6 @@ from urllib.parse import quote_plus
 
 import filelock
 
-from darkroom.engine.parts import ACCOUNT
 from darkroom.errors import DarkroomError, EngineError
 from darkroom.operations.rebuilding import Known, Place, Rebuilder, Stored
 
@@ -118,7 +117,7 @@ class Recovery:
         rebuilder = Rebuilder(
             session,
             place_of(session, stack),
-            disk=self._engine.layout.objects / ACCOUNT / stack.bucket,
+            disk=self._engine.layout.objects / self._settings.account / stack.bucket,
             progress=self._report,
         )
         rebuilt = rebuilder.run()

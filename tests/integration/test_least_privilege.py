@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from darkroom.engine.keys import Keys
-from darkroom.engine.parts import ACCOUNT, credentials_path
+from darkroom.engine.parts import credentials_path
 from darkroom.engine.session import LocalSession
 from tests.support import pictures
 from tests.support.permissions import TAGGER, Proof
@@ -105,7 +105,10 @@ def as_role(running: Running, role: Role) -> Iterator[AsRole]:
     given = (
         running.environment.session()
         .client("sts", endpoint_url=address)
-        .assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role.name}", RoleSessionName="least-privilege")
+        .assume_role(
+            RoleArn=f"arn:aws:iam::{running.environment.settings.account}:role/{role.name}",
+            RoleSessionName="least-privilege",
+        )
     )["Credentials"]
     session = _TokenSession(
         endpoint=running.environment.engine.endpoint,
@@ -303,7 +306,8 @@ BEYOND: dict[str, Call] = {
         StackName=role.running.environment.settings.stack
     ),
     "assume its role again": lambda role: role.client("sts").assume_role(
-        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{tagger(role.running)}", RoleSessionName="again"
+        RoleArn=f"arn:aws:iam::{role.running.environment.settings.account}:role/{tagger(role.running)}",
+        RoleSessionName="again",
     ),
 }
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from darkroom.engine.parts import ACCOUNT
 from darkroom.operations.environment import Environment
 from tests.integration.conftest import quiet, settings_for
 from tests.support.crash import Crashing, Target, processes_of
@@ -103,7 +102,7 @@ def test_an_object_that_a_power_loss_cut_short_is_uploaded_and_analysed_again(cr
     crashing.drop("cut", 10, seed=400)
     before = crashing.wait_until_whole(timeout_s=60)
     crashing.kill_everything()
-    bucket = environment.layout.objects / ACCOUNT / environment.engine.bucket()
+    bucket = environment.layout.objects / environment.settings.account / environment.engine.bucket()
     os.truncate(bucket / "uploads/cut/3.jpg", 100)
     told: list[str] = []
     environment.up(overrides=(), report=told.append)

@@ -24,7 +24,7 @@ from darkroom.engine.gateway.upstream import Upstream
 from darkroom.engine.internal import EngineSocket
 from darkroom.engine.keys import USER, Keys
 from darkroom.engine.layout import Layout
-from darkroom.engine.parts import ACCOUNT, credentials_path, events_path
+from darkroom.engine.parts import credentials_path, events_path
 from darkroom.rekognition import Rekognition
 
 
@@ -32,6 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m darkroom.engine.gateway")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--region", required=True)
+    parser.add_argument("--account", required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--engine-socket", type=Path, required=True)
     parser.add_argument("--runtime-socket", type=Path, required=True)
@@ -55,7 +56,8 @@ async def _serve(options: argparse.Namespace) -> int:
     keyring = Keyring(layout.keyring)
     if keys.access_key_id not in keyring:
         keyring.add(
-            keys.access_key_id, Secret(keys.secret_access_key, "", f"arn:aws:iam::{ACCOUNT}:user/{USER}")
+            keys.access_key_id,
+            Secret(keys.secret_access_key, "", f"arn:aws:iam::{options.account}:user/{USER}"),
         )
     objects = EngineObjects(options.engine_socket, root_key=keys.root_key, region=options.region)
     gateway = Gateway(
@@ -71,7 +73,7 @@ async def _serve(options: argparse.Namespace) -> int:
         credentials_path=credentials_path(keys),
         control_token=keys.token,
         root_key=keys.root_key,
-        account=ACCOUNT,
+        account=options.account,
         region=options.region,
         space=Space(layout.home),
     )
