@@ -20,7 +20,7 @@ export DARKROOM_ENGINE := $(ENGINE)
 endif
 
 
-.PHONY: help up down status logs test test-contract test-browser test-compose test-long lint bench clean lock format
+.PHONY: help up down status logs test test-contract test-browser test-compose test-long test-promotion gate plan deploy lint bench clean lock format
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,18 @@ test-compose: $(VENV)/ready-dev ## the Compose services in real containers (need
 
 test-long: $(VENV)/ready-dev ## fuzzing and other tests that take minutes
 	@$(VENV)/bin/python -m pytest tests/long $(PYTEST_ARGS)
+
+test-promotion: $(VENV)/ready-dev ## promotion to a second engine that stands in for AWS
+	@$(VENV)/bin/python -m pytest tests/promotion $(PYTEST_ARGS)
+
+gate: $(VENV)/ready-dev ## the integration suite under enforced IAM; its result opens the gate of `make deploy`
+	@$(VENV)/bin/python -m pytest tests/integration -p tests.support.gate $(PYTEST_ARGS)
+
+plan: $(VENV)/ready-dev ## what a deployment to AWS would change: make plan ENV=prod
+	@scripts/deploy plan $(ENV)
+
+deploy: $(VENV)/ready-dev ## deploy to AWS, prove it, go back if that fails: make deploy ENV=prod
+	@scripts/deploy deploy $(ENV)
 
 lint: $(VENV)/ready-dev ## format, lint, types, import rules, template
 	@$(VENV)/bin/ruff format --check .

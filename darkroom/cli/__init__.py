@@ -33,6 +33,13 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "rescan": ("rescan", "Tag what has no current record."),
     "invoke": ("functions", "Run a function once, and print its result and log."),
     "debug": ("functions", "Run a function once, under a debugger."),
+    "plan": ("promotion", "Show what a deployment would change on AWS."),
+    "deploy": ("promotion", "Deploy to AWS, prove it, and go back if that fails."),
+    "rollback": ("promotion", "Deploy an earlier release again."),
+    "deployments": ("promotion", "List what was deployed."),
+    "drift": ("upkeep", "Show what was changed past CloudFormation."),
+    "destroy": ("upkeep", "Delete the stack on AWS; images and records stay."),
+    "stand-in": ("upkeep", "An engine that stands in for AWS, for a rehearsal."),
     "rekognition": ("rekognition", "Decide what is in a picture; let calls fail on purpose."),
 }
 """Command -> module of this package that defines it, and its line in the overview."""

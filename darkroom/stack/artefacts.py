@@ -182,7 +182,7 @@ class Artefacts:
         self._s3.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(self._tls_only()), **self._owner)
 
     def _tls_only(self) -> Mapping[str, Any]:
-        arn = f"arn:{_partition(self._region)}:s3:::{self.bucket}"
+        arn = f"arn:{partition_of(self._region)}:s3:::{self.bucket}"
         return {
             "Version": "2012-10-17",
             "Statement": [
@@ -226,7 +226,8 @@ def upload_code(artefacts: Artefacts, code: CodePackage) -> bool:
     return True
 
 
-def _partition(region: str) -> str:
+def partition_of(region: str) -> str:
+    """The partition of a region (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html)."""
     for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
         if region.startswith(prefix):
             return partition

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from darkroom.errors import DeployError
 from darkroom.stack import package, proof
 from darkroom.stack.api_deployment import with_fresh_deployments
-from darkroom.stack.artefacts import Artefacts, upload_code
+from darkroom.stack.artefacts import Artefacts, partition_of, upload_code
 from darkroom.stack.changes import ChangeSet, ChangeSetType, StackEvent, Stacks
 from darkroom.stack.leftovers import Leftover, Leftovers, drop, find_leftovers, import_template
 from darkroom.stack.plan import (
@@ -80,6 +80,13 @@ class Job:
     def stacks(self) -> Stacks:
         return Stacks(self.session, self.stack_name, self.on_event, self.timeout_s)
 
+    def known_pseudo_parameters(self) -> dict[str, str]:
+        """Those that are known without asking."""
+        known = {"AWS::StackName": self.stack_name, "AWS::Region": self.session.region_name or ""}
+        if self.owner is not None:
+            known |= {"AWS::AccountId": self.owner, "AWS::Partition": partition_of(known["AWS::Region"])}
+        return known
+
     @property
     def artefacts(self) -> Artefacts:
         return Artefacts(self.session, self.artefact_bucket, owner=self.owner)
@@ -142,7 +149,13 @@ def prepare(job: Job, release: Release) -> Prepared:
     parameters = {name: value for name, value in complete.items() if name not in CODE_PARAMETERS}
     template = with_fresh_deployments(release.template, complete)
     wanted = Wanted(
-        job.stack_name, template.hash, release.code.lambda_hash, parameters, release.tags, template
+        job.stack_name,
+        template.hash,
+        release.code.lambda_hash,
+        parameters,
+        release.tags,
+        template,
+        job.known_pseudo_parameters(),
     )
     values = {**complete, "Release": wanted.release}
     deployed = stacks.describe()

@@ -147,6 +147,12 @@ def _find_bucket(session: boto3.Session, name: str) -> dict[str, str] | None:
     return _or_none(call)
 
 
+def is_empty(session: boto3.Session, bucket: str) -> bool:
+    """Whether a bucket holds nothing, no older version and no delete marker either."""
+    page = session.client("s3").list_object_versions(Bucket=bucket, MaxKeys=1)
+    return not page.get("Versions") and not page.get("DeleteMarkers")
+
+
 def _drop_bucket(session: boto3.Session, leftover: Leftover) -> None:
     s3 = session.client("s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=leftover.name):

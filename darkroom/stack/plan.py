@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import DeployError
 from darkroom.stack.policies import StatementChange, statement_changes, statements
+from darkroom.stack.recreation import may_recreate
 from darkroom.stack.rendering import differences, rendered, short
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Wanted:
         parameters: all of the template's but those that the deployment sets.
         tags: of the stack and all in it.
         template: the template itself; without it the plan does not tell which values differ.
+        pseudo: values of the pseudo parameters, for the plan to name things in full.
     """
 
     stack_name: str
@@ -94,6 +96,7 @@ class Wanted:
     parameters: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=dict)
     template: Template | None = None
+    pseudo: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def release(self) -> str:
@@ -253,9 +256,9 @@ def make_plan(
     decided = _decide(wanted, deployed)
     if decided.action is Action.NOTHING or wanted.template is None:
         return decided
-    after = _resources(wanted.template, wanted.parameters)
+    after = _resources(wanted.template, {**wanted.pseudo, **wanted.parameters})
     template = deployed.template if deployed and decided.action is Action.UPDATE else None
-    before = _resources(template, deployed.parameters) if template and deployed else {}
+    before = _resources(template, {**wanted.pseudo, **deployed.parameters}) if template and deployed else {}
     if decided.action is Action.UPDATE:
         resources = tuple(_resource_change(it, before, after) for it in changes)
     else:
@@ -349,7 +352,7 @@ def _resource_change(
     action = _ACTIONS[change.action]
     if change.action == "Modify" and change.replacement == "True":
         action = ResourceAction.REPLACE
-    elif change.action == "Modify" and change.replacement == "Conditional":
+    elif change.replacement == "Conditional" and may_recreate(change.type, change.recreating):
         action = ResourceAction.MAY_REPLACE
     in_place = action in (ResourceAction.CHANGE, ResourceAction.REPLACE, ResourceAction.MAY_REPLACE)
     pair = (before.get(change.logical_id), after.get(change.logical_id))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from darkroom.errors import DeployError
 from darkroom.stack.api_deployment import with_fresh_deployments
@@ -18,6 +20,7 @@ from darkroom.stack.plan import (
     refuse_loss,
 )
 from darkroom.stack.policies import StatementAction, statement_changes, statements
+from darkroom.stack.recreation import CREATE_ONLY
 from darkroom.stack.rendering import differences, rendered
 from darkroom.stack.template import Template
 
@@ -95,6 +98,22 @@ def test_a_replaced_table_is_refused_until_it_is_named() -> None:
 def test_whatever_may_lose_data_is_refused(change: CloudFormationChange, said: str) -> None:
     with pytest.raises(DeployError, match=said):
         refuse_loss(plan_of(change), allowed=("Images",), flag="--allow-loss")
+
+
+def test_a_bucket_that_only_notifies_a_new_version_is_in_no_danger() -> None:
+    change = CloudFormationChange(
+        "B", "AWS::S3::Bucket", "Modify", "Conditional", recreating=("NotificationConfiguration",)
+    )
+    assert plan_of(change).resources[0].action is ResourceAction.CHANGE
+    named = dataclasses.replace(change, recreating=("NotificationConfiguration", "BucketName"))
+    assert plan_of(named).resources[0].action is ResourceAction.MAY_REPLACE
+
+
+@pytest.mark.parametrize("kind", CREATE_ONLY)
+def test_the_properties_that_ask_for_a_replacement_are_those_of_cloudformations_schemas(kind: str) -> None:
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    paths = [*schema.get("createOnlyProperties", ()), *schema.get("conditionalCreateOnlyProperties", ())]
+    assert {path.removeprefix("/properties/") for path in paths} == CREATE_ONLY[kind]
 
 
 def test_a_replaced_function_is_no_loss() -> None:
