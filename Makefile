@@ -66,12 +66,13 @@ plan: $(VENV)/ready-dev ## what a deployment to AWS would change: make plan ENV=
 deploy: $(VENV)/ready-dev ## deploy to AWS, prove it, go back if that fails: make deploy ENV=prod
 	@scripts/deploy deploy $(ENV)
 
-lint: $(VENV)/ready-dev ## format, lint, types, import rules, template
+lint: $(VENV)/ready-dev ## format, lint, types, import rules, template, policies
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@PYTHONPATH=lambda $(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/cfn-lint template.yaml
+	@$(VENV)/bin/python -m tests.support.policy_rules
 
 format: $(VENV)/ready-dev ## put the code in its form
 	@$(VENV)/bin/ruff format .

@@ -25,8 +25,6 @@ class StackOutputs:
     alias_arn: str
     log_group: str
     dead_letter_queue_url: str
-    api: str = ""
-    user_pool: str = ""
 
     @classmethod
     def from_mapping(cls, outputs: Mapping[str, str]) -> StackOutputs:
@@ -41,8 +39,7 @@ class StackOutputs:
                 f"The stack has no output {', '.join(missing)}.",
                 hint="It was made from another template; deploy it again.",
             )
-        there = {field: outputs[name] for field, name in _OUTPUT_NAMES.items()}
-        return cls(**there, api=outputs.get("ApiId", ""), user_pool=outputs.get("UserPoolId", ""))
+        return cls(**{field: outputs[name] for field, name in _OUTPUT_NAMES.items()})
 
 
 _OUTPUT_NAMES = {

@@ -61,7 +61,8 @@ def _exists(session: boto3.Session, resource: Resource, physical_id: str | None)
     except _MissingError:
         return False
     except ClientError as error:
-        if error.response["ResponseMetadata"].get("HTTPStatusCode") in (400, 404):
+        denied = "AccessDenied" in error.response["Error"]["Code"]  # with status 400 from some services
+        if not denied and error.response["ResponseMetadata"].get("HTTPStatusCode") in (400, 404):
             return False
         raise
     return True

@@ -107,7 +107,9 @@ def test_a_parameter_is_told_with_both_values_and_reaches_the_function(stage: St
 def test_a_wider_policy_is_spelled_out(stage: Stage) -> None:
     path = stage.project / "template.yaml"
     body = path.read_text()
-    path.write_text(body.replace("Action: s3:ListBucket\n", "Action: [s3:ListBucket, s3:GetBucketTagging]\n"))
+    path.write_text(
+        body.replace("Action: s3:ListBucket\n", "Action: [s3:ListBucket, s3:GetBucketTagging]\n", 1)
+    )
     try:
         (change,) = stage.plan().plan.statements
     finally:

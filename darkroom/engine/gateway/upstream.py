@@ -15,12 +15,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import TracebackType
 
-    from darkroom.engine.gateway.forms import UploadForm
     from darkroom.engine.gateway.limits import Body
 
 _HOP_BY_HOP = frozenset(
@@ -50,34 +49,18 @@ class UpstreamError(Exception):
 
 
 class Upstream:
-    """An HTTP server behind a Unix socket, or at an address of this machine.
+    """An HTTP server behind a Unix socket."""
 
-    Args:
-        where: the socket, or an address such as `http://127.0.0.1:4566`.
-        connections: how many at once.
-    """
-
-    def __init__(self, where: Path | str, *, connections: int = 64) -> None:
+    def __init__(self, socket: Path, *, connections: int = 64) -> None:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-        connector: aiohttp.BaseConnector
-        if isinstance(where, str):
-            self._address = where.rstrip("/")
-            connector = aiohttp.TCPConnector(limit=connections)
-        else:
-            self._address = "http://engine"
-            connector = aiohttp.UnixConnector(str(where), limit=connections)
+        connector = aiohttp.UnixConnector(str(socket), limit=connections)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 
     async def close(self) -> None:
         await self._session.close()
 
     async def forward(
-        self,
-        request: web.BaseRequest,
-        body: Body | UploadForm,
-        *,
-        path: str | None = None,
-        added: Mapping[str, str] | None = None,
+        self, request: web.BaseRequest, body: Body, *, path: str | None = None
     ) -> web.StreamResponse:
         """Pass a request on and stream its answer back.
 
@@ -85,31 +68,24 @@ class Upstream:
             request: as it came.
             body: its body, not yet read.
             path: raw path and query to use instead of the request's own.
-            added: headers for the answer, in the place of its own of these names.
 
         Raises:
             UpstreamError: nobody answers at the socket.
             BodyError: the body is too large, or stalled.
         """
         try:
-            return await self._stream(request, path or request.raw_path, await _body_of(body), added or {})
+            return await self._stream(request, path or request.raw_path, await _body_of(body))
         except UpstreamError:
             if body.error is not None:  # we broke off, the other end did not
                 raise body.error from None
             raise
 
     async def _stream(
-        self,
-        request: web.BaseRequest,
-        path: str,
-        body: bytes | AsyncIterator[bytes] | None,
-        added: Mapping[str, str],
+        self, request: web.BaseRequest, path: str, body: bytes | AsyncIterator[bytes] | None
     ) -> web.StreamResponse:
         async with self._send(request, path, body) as answer:
             length = answer.content_length
             headers = _answer_headers(answer)
-            for name, value in added.items():
-                headers[name] = value
             if request.method == "HEAD" or (length is not None and length <= _WHOLE_BYTES):
                 body = None if request.method == "HEAD" else await answer.read()
                 return web.Response(status=answer.status, headers=headers, body=body)
@@ -161,7 +137,7 @@ class Upstream:
         return _Answer(
             self._session.request(
                 request.method,
-                URL(self._address + path, encoded=True),
+                URL(f"http://engine{path}", encoded=True),
                 headers=headers,
                 data=body,
                 allow_redirects=False,
@@ -188,7 +164,7 @@ class _Answer:
         await self._manager.__aexit__(kind, error, trace)
 
 
-async def _body_of(body: Body | UploadForm) -> bytes | AsyncIterator[bytes] | None:
+async def _body_of(body: Body) -> bytes | AsyncIterator[bytes] | None:
     if not body.exists:
         return None
     if body.length is not None and body.length <= _WHOLE_BYTES:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 _ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL"
 _AWS_HOST = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|api\.aws)$")
 _EMULATORS_KEY = re.compile(r"test|\d{12}|ROOT[0-9a-f]{48}")
+ATTEMPTS = 10
+"""How often a throttled or failed call is made, with growing pauses."""
 _RETRIES = Config(
-    retries={"mode": "adaptive", "max_attempts": 10},
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     user_agent_extra="darkroom-promotion",
 )
 _EXPIRED = frozenset(
@@ -182,7 +184,7 @@ def _explanation(error: botocore.exceptions.ClientError) -> Exception:
         )
     if code in _THROTTLED:
         return DeployError(
-            f"AWS goes on throttling {error.operation_name}, after ten attempts with growing pauses.",
+            f"AWS goes on throttling {error.operation_name}, after {ATTEMPTS} attempts with growing pauses.",
             hint="Run the same command again in some minutes: it goes on where it stopped.",
         )
     return error

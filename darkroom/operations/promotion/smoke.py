@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _DELETE_TIMEOUT_S = 20.0
+_QUIET_LOOKS = 3
+_QUIET_S = 0.5
 _LOG_LINES = 12
 
 
@@ -157,10 +159,22 @@ class SmokeTest:
             self._session.client("dynamodb").delete_item(
                 TableName=self._outputs.table, Key={"ImageID": {"S": self._key}}
             )
-        for prefix in (self._key, self._document_key, f"previews/{self._key.removeprefix(self._prefix)}"):
-            self._delete_versions(prefix)
+        self._erase()
 
-    def _delete_versions(self, prefix: str) -> None:
+    def _erase(self) -> None:
+        """Delete every version and marker; each is one more removal that the pipeline follows, so look again."""
+        prefixes = (self._key, self._document_key, f"previews/{self._key.removeprefix(self._prefix)}")
+        deadline = time.monotonic() + _DELETE_TIMEOUT_S
+        quiet = 0
+        while quiet < _QUIET_LOOKS:
+            found = [self._delete_versions(prefix) for prefix in prefixes]
+            quiet = 0 if any(found) else quiet + 1
+            if time.monotonic() > deadline:
+                raise _FailedError(f"Versions of {self._key} come back as fast as they are deleted.")
+            time.sleep(_QUIET_S)
+
+    def _delete_versions(self, prefix: str) -> bool:
+        """Whether there was anything to delete."""
         page = self._s3.list_object_versions(Bucket=self._outputs.bucket, Prefix=prefix)
         entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         doomed: list[ObjectIdentifierTypeDef] = [
@@ -168,6 +182,7 @@ class SmokeTest:
         ]
         if doomed:
             self._s3.delete_objects(Bucket=self._outputs.bucket, Delete={"Objects": doomed, "Quiet": True})
+        return bool(doomed)
 
     def _seen(self) -> dict[str, Any]:
         """What helps to understand a failure; that it cannot be read is told too."""
