@@ -7,6 +7,8 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 DARKROOM := $(VENV)/bin/darkroom
+# One environment a worker; the files of the integration suite first, because they take longest.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --no-input
 
 ifdef PORT
@@ -39,7 +41,7 @@ logs: $(VENV)/ready ## the last lines of every part
 	@$(DARKROOM) logs
 
 test: $(VENV)/ready-dev ## unit and integration tests (embedded engine)
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-contract: $(VENV)/ready-dev ## what we rely on in ministack, test by test
 	@$(VENV)/bin/python -m pytest tests/contract $(PYTEST_ARGS)

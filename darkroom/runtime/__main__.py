@@ -28,6 +28,7 @@ from darkroom.runtime.logs import LogShipper
 from darkroom.runtime.pool import Pool
 from darkroom.runtime.queue import DurableQueue
 from darkroom.runtime.server import RuntimeServer
+from darkroom.runtime.trimming import LogTrimmer
 from darkroom.runtime.worker import Surroundings
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ async def serve(options: argparse.Namespace) -> None:
     engine = EngineLife(options.engine_socket)
     sessions = RoleSessions(aws.RoleCredentials(calls), engine=engine)
     functions = Functions(source, ttl_s=options.configuration_seconds)
-    logs = LogShipper(aws.CloudWatchLogs(calls))
+    cloudwatch = aws.CloudWatchLogs(calls)
+    logs = LogShipper(cloudwatch)
     endpoints = Endpoints(calls.region, options.endpoint_url, options.rekognition_endpoint_url)
     pool = Pool(
         Surroundings(interpreter(options.python), endpoints, workers, logs),
@@ -125,13 +127,22 @@ async def serve(options: argparse.Namespace) -> None:
         access_log=None,
         shutdown_timeout=0.2,
     )
+    trimmer = LogTrimmer(
+        cloudwatch,
+        groups=lambda: logs.groups,
+        live=pool.log_streams,
+        lines=lambda: logs.written,
+        busy=pool.is_busy,
+    )
     logs.start()
     pool.start()
+    trimmer.start()
     await server.setup()
     await _listen(server, options.socket)
     if recovered := await invoker.recover():
         _log.warning("%d events of an earlier run are taken up again", recovered)
     await stop.wait()
+    await trimmer.stop()
     invoker.begin_stop()
     await pool.stop()
     await invoker.stop()

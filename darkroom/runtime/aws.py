@@ -30,6 +30,7 @@ from darkroom.runtime.model import (
     LogEvent,
     LogFormat,
 )
+from darkroom.runtime.trimming import StreamSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -234,7 +235,7 @@ class RoleCredentials:
 
 
 class CloudWatchLogs:
-    """PutLogEvents; streams and missing groups are made when first written to."""
+    """PutLogEvents, where streams and missing groups are made when first written to; and what trimming needs."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -264,11 +265,51 @@ class CloudWatchLogs:
             _unless(exists, client.create_log_stream, logGroupName=group, logStreamName=stream)
         self._streams.add((group, stream))
 
+    async def streams(self, group: str) -> Sequence[StreamSize]:
+        """Every stream of a group; none where there is no such group."""
 
-def _unless(exists: type[Exception], call: Callable[..., Any], **arguments: str) -> None:
+        def call() -> list[StreamSize]:
+            client = self._calls.client("logs")
+            try:
+                return [
+                    StreamSize(
+                        each["logStreamName"], each.get("lastEventTimestamp", 0), each.get("storedBytes", 0)
+                    )
+                    for page in client.get_paginator("describe_log_streams").paginate(logGroupName=group)
+                    for each in page["logStreams"]
+                ]
+            except client.exceptions.ResourceNotFoundException:
+                return []
+
+        return await self._calls.run(call)
+
+    async def text(self, group: str, stream: str) -> str:
+        """The first lines of a stream."""
+
+        def call() -> str:
+            answer = self._calls.client("logs").get_log_events(
+                logGroupName=group, logStreamName=stream, startFromHead=True, limit=10
+            )
+            return "\n".join(event["message"] for event in answer["events"])
+
+        return await self._calls.run(call)
+
+    async def delete(self, group: str, stream: str) -> None:
+        """Delete a stream, or do nothing where it is gone."""
+
+        def call() -> None:
+            client = self._calls.client("logs")
+            gone = client.exceptions.ResourceNotFoundException
+            _unless(gone, client.delete_log_stream, logGroupName=group, logStreamName=stream)
+
+        self._streams.discard((group, stream))
+        await self._calls.run(call)
+
+
+def _unless(harmless: type[Exception], call: Callable[..., Any], **arguments: str) -> None:
     try:
         call(**arguments)
-    except exists:
+    except harmless:
         return
 
 

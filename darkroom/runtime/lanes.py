@@ -38,6 +38,9 @@ class PoolLimits:
     surplus_idle_s: float = 120.0
     last_idle_s: float = 300.0
     """Lambda, too, ends an environment that was idle for some minutes; the next image waits for a start then."""
+    worker_invocations: int = 1_000
+    """After so many a worker makes room for a new one, as Lambda's environments do after some hours: what the code
+    gathers in globals, and the text of one log stream, stay within bounds."""
     synchronous_wait_s: float = 60.0
     memory_sample_s: float = 0.1
 

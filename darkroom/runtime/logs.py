@@ -82,6 +82,8 @@ class LogShipper:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.lost = 0
+        self.written = 0
+        self.groups: set[str] = set()
 
     def start(self) -> None:
         """Begin to send."""
@@ -106,6 +108,8 @@ class LogShipper:
 
     def write(self, group: str, stream_name: str, event: LogEvent) -> None:
         """Take one line; never waits."""
+        self.written += 1
+        self.groups.add(group)
         message = event.message
         if len(message) * 4 > MAXIMUM_EVENT_BYTES:
             encoded = message.encode()

@@ -316,6 +316,8 @@ class Pool:
         if worker.retired or lane is None or lane.config.fingerprint != worker.config.fingerprint:
             self._retire(worker)
             return
+        if worker.invocations >= self.limits.worker_invocations:
+            self._retire(worker)
         if worker.invocations == 0:
             lane.came_up()
         self._pump()
@@ -372,6 +374,17 @@ class Pool:
                 self._retire(worker)
         if not lane.places and not lane.waiting and now - lane.used_at > _FORGET_LANE_S:
             del self._lanes[lane.config.name, lane.config.version]
+
+    def log_streams(self) -> set[str]:
+        """Streams that a worker may write to."""
+        return {worker.stream for lane in self._lanes.values() for worker in lane.workers}
+
+    def is_busy(self) -> bool:
+        """Whether anything runs or waits."""
+        return any(
+            lane.waiting or any(worker.state is State.BUSY for worker in lane.workers)
+            for lane in self._lanes.values()
+        )
 
     def status(self) -> dict[str, Any]:
         """What `darkroom status` shows of each lane."""

@@ -45,7 +45,8 @@ def test_nothing_of_our_environment_reaches_it(engine: Engine) -> None:
     assert set(psutil.Process(engine.process.pid).environ()) <= {
         "AUTH", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "DOCKER_HOST", "GATEWAY_PORT", "HOME", "IOT_MTLS_ENABLED",
         "LAMBDA_ACCOUNT_CONCURRENCY", "LAMBDA_ASYNC_RETRY_BASE_SECONDS", "LANG", "LC_CTYPE", "LOG_LEVEL",
-        "MALLOC_ARENA_MAX", "MINISTACK_LAMBDA_PROXY_darkroom-tagger", "MINISTACK_REGION", "PATH", "PERSIST_STATE",
+        "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "MINISTACK_ACCOUNT_ID",
+        "MINISTACK_LAMBDA_PROXY_darkroom-tagger", "MINISTACK_REGION", "PATH", "PERSIST_STATE",
         "PYTHONUNBUFFERED", "S3_DATA_DIR", "S3_PERSIST", "SFTP_ENABLED", "STATE_DIR", "TMPDIR",
         *(name for name in psutil.Process(engine.process.pid).environ() if name.startswith("MINISTACK_LAMBDA_PROXY_")),
     }  # fmt: skip

@@ -10,6 +10,9 @@ from urllib.parse import unquote_plus
 
 import pytest
 
+from darkroom.runtime import aws
+from darkroom.runtime.model import LogEvent
+from darkroom.runtime.trimming import LogTrimmer
 from tests.contract.conftest import ACCOUNT, REGION, create_function
 
 if TYPE_CHECKING:
@@ -187,19 +190,51 @@ def test_the_codes_location_serves_the_package_on_the_socket(engine: Engine, fun
     assert len(body) == len(package())
 
 
-def test_each_proxied_invocation_leaves_a_log_stream_of_its_own(engine: Engine, function: str) -> None:
+def proxied_streams(engine: Engine, *, count: int) -> set[str]:
+    """Invoke so often, and return the names of the log streams that came of it."""
     logs = engine.client("logs")
     group = f"/aws/lambda/{FUNCTION}"
 
-    def streams() -> int:
+    def streams() -> set[str]:
         found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-        return len(logs.describe_log_streams(logGroupName=group)["logStreams"]) if found else 0
+        pages = logs.get_paginator("describe_log_streams").paginate(logGroupName=group) if found else ()
+        return {stream["logStreamName"] for page in pages for stream in page["logStreams"]}
 
     before = streams()
-    for number in range(5):
+    for number in range(count):
         payload = json.dumps({"who": f"stream-{number}"})
         engine.client("lambda").invoke(FunctionName=FUNCTION, InvocationType="Event", Payload=payload)
-    deadline = time.monotonic() + 3
-    while streams() - before < 5 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 10
+    while len(streams() - before) < count and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert streams() - before == 5
+    return streams() - before
+
+
+def test_each_proxied_invocation_leaves_a_log_stream_of_its_own(engine: Engine, function: str) -> None:
+    assert len(proxied_streams(engine, count=5)) == 5
+
+
+async def test_trimming_deletes_the_streams_that_the_engine_makes_up(
+    engine: Engine, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up = proxied_streams(engine, count=3)
+    group = f"/aws/lambda/{FUNCTION}"
+    ours = "2026/01/01/[$LATEST]0123456789abcdef0123456789abcdef"
+    lines = [
+        "START RequestId: 1 Version: $LATEST",
+        "REPORT RequestId: 1\tDuration: 5.00 ms\tBilled Duration: 5 ms",
+    ]
+    logs = engine.client("logs")
+    calls = aws.Calls()
+    monkeypatch.setattr(calls, "client", engine.client)
+    cloudwatch = aws.CloudWatchLogs(calls)
+    await cloudwatch.put(group, ours, [LogEvent(int(time.time() * 1000), line) for line in lines])
+    trimmer = LogTrimmer(
+        cloudwatch, groups=lambda: {group, "/aws/lambda/none"}, live=set, lines=lambda: 0, busy=lambda: False
+    )
+    assert await trimmer.trim() >= len(made_up)
+    left = {stream["logStreamName"] for stream in logs.describe_log_streams(logGroupName=group)["logStreams"]}
+    assert ours in left
+    assert not made_up & left
+    assert await trimmer.trim() == 0
+    calls.close()

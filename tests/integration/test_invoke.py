@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Running
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
 def variables(running: Running) -> dict[str, str]:
@@ -255,7 +255,7 @@ def test_a_debug_session_that_is_broken_off_leaves_nothing(running: Running) -> 
             ]
             assert listening == [("127.0.0.1", port)]
             process.send_signal(2)
-            _, err = process.communicate(timeout=15)
+            _, err = process.communicate(timeout=90)
     finally:
         process.kill()
         process.wait()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
 class Shell:
@@ -53,7 +53,7 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=90,
+            timeout=200,
         )
 
     def json(self, *arguments: str) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from types_boto3_lambda import LambdaClient
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 HANDLER = """
 import time

@@ -228,7 +228,7 @@ async def test_it_stops_cleanly_and_leaves_nothing_behind(runtime: Process) -> N
     socket, folders = runtime.folder / "runtime.sock", runtime.folder / "state" / "workers"
     begin = asyncio.get_running_loop().time()
     assert await runtime.end(signal.SIGTERM) == 0
-    assert asyncio.get_running_loop().time() - begin < 2
+    assert asyncio.get_running_loop().time() - begin < 10, "it waits for no handler"
     assert not _alive(worker)
     assert list(folders.iterdir()) == []
     assert not socket.exists()

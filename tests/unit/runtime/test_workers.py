@@ -168,7 +168,7 @@ async def test_new_code_is_used_at_once_and_the_old_code_finishes_what_it_runs(
     )
     async with running() as runtime:
         assert (await runtime.invoke())[1] == 1
-        old = asyncio.create_task(runtime.invoke({"s": 0.5}))
+        old = asyncio.create_task(runtime.invoke({"s": 3}))
         await asyncio.sleep(0.05)
         aws.deploy(code="def handler(event, context):\n    return 2\n")
         assert (await runtime.invoke())[1] == 2
@@ -245,6 +245,15 @@ async def test_another_function_takes_over_the_worker_that_was_idle_longest(
     assert {name: each["idle"] for name, each in functions.items()} == {
         "one:$LATEST": 0, "two:$LATEST": 1, "three:$LATEST": 1,
     }  # fmt: skip
+
+
+async def test_a_worker_makes_room_for_a_new_one_after_many_invocations(
+    running: Starter, aws: FakeAws
+) -> None:
+    aws.deploy(code="import os\ndef handler(event, context):\n    return os.getpid()\n")
+    async with running(workers=1, worker_invocations=3) as runtime:
+        pids = [(await runtime.invoke())[1] for _ in range(7)]
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 1]
 
 
 async def test_a_burst_of_one_function_does_not_shut_out_another(running: Starter, aws: FakeAws) -> None:
