@@ -20,6 +20,10 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The checkout: the environment belongs to a project, not to the machine."""
 
 
+_PAGE_OFFSET = 100
+_LAST_PORT = 65535
+
+
 class EngineName(StrEnum):
     """Where the emulated AWS runs."""
 
@@ -41,6 +45,8 @@ class Settings(BaseSettings):
     """TCP port of the AWS endpoint on 127.0.0.1."""
     rekognition_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """TCP port of Rekognition on 127.0.0.1 with LocalStack, which has none itself; by default the one after `port`."""
+    page_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """TCP port of the page on 127.0.0.1; by default 100 above the endpoint's (see `page`)."""
     home: Path = PROJECT_ROOT / ".darkroom"
     """State folder: keys, objects, tables, queue, logs."""
     inbox: Path = PROJECT_ROOT / "inbox"
@@ -63,6 +69,20 @@ class Settings(BaseSettings):
     def rekognition_port_or_next(self) -> int:
         """Where Rekognition answers beside LocalStack."""
         return self.rekognition_port or self.port + 1
+
+    @property
+    def page(self) -> int:
+        """The page's port."""
+        if self.page_port is not None:
+            return self.page_port
+        return (
+            self.port + _PAGE_OFFSET if self.port + _PAGE_OFFSET <= _LAST_PORT else self.port - _PAGE_OFFSET
+        )
+
+    @property
+    def page_origin(self) -> str:
+        """The one origin of page and API."""
+        return f"http://127.0.0.1:{self.page}"
 
     def absolute(self) -> Settings:
         """The same settings with every path absolute, so that they hold in another working folder."""

@@ -24,6 +24,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "env": ("environment", "Print the variables that point an AWS SDK here."),
     "reset": ("environment", "Stop, and delete all state; the inbox stays."),
     "logs": ("environment", "Show the logs of parts and functions."),
+    "open": ("page", "Open the page in the browser."),
     "ls": ("records", "List the images with their labels."),
     "show": ("records", "Show one image's record."),
     "tail": ("records", "Follow images as they are tagged."),

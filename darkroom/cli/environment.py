@@ -54,6 +54,8 @@ def up_command(overrides: tuple[str, ...], as_json: bool) -> None:
         out(f"  {line}", style="dim", markup=False, soft_wrap=True)
     out()
     out(f"  folder    {settings.inbox}  →  s3://{result.bucket}/uploads/", soft_wrap=True)
+    if result.page:
+        out(f"  page      {result.page}   [dim]# or: {console.own_command()} open[/]", soft_wrap=True)
     out(f"  endpoint  {result.endpoint}", soft_wrap=True)
     out(f"  table     {result.table}", soft_wrap=True)
     out(f"  state     {settings.home}", soft_wrap=True)

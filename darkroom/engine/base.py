@@ -51,6 +51,10 @@ class Engine(Protocol):
     def rekognition_endpoint(self) -> str:
         """Where Rekognition answers."""
 
+    @property
+    def page(self) -> str:
+        """The address of the page."""
+
     def is_running(self) -> bool:
         """Whether it was started and not stopped; parts may be restarting all the same."""
 

@@ -67,6 +67,10 @@ class EmbeddedEngine:
     def rekognition_endpoint(self) -> str:
         return self.endpoint
 
+    @property
+    def page(self) -> str:
+        return f"{self._settings.page_origin}/"
+
     def is_running(self) -> bool:
         return self._supervisor.is_running()
 
@@ -76,11 +80,15 @@ class EmbeddedEngine:
             self.wait_ready()
             return False
         self._end_remains(report)
-        if not ports.is_free(self._settings.port):
-            raise EngineError(
-                f"Port {self._settings.port} is taken by {ports.holder(self._settings.port)}.",
-                hint="Stop it, or choose another port: DARKROOM_PORT=4567 make up.",
-            )
+        for port, name in (
+            (self._settings.port, "DARKROOM_PORT"),
+            (self._settings.page, "DARKROOM_PAGE_PORT"),
+        ):
+            if not ports.is_free(port):
+                raise EngineError(
+                    f"Port {port} is taken by {ports.holder(port)}.",
+                    hint=f"Stop it, or choose another port: {name}={port + 1} make up.",
+                )
         self._create_folders()
         try:
             self._start(venvs, report)

@@ -2,8 +2,9 @@
 
 ::
 
+    page (127.0.0.1:4666) ──────────────▶┐
     sync ──▶ gateway (127.0.0.1:4566) ──▶ engine (ministack, on a Unix socket)
-                │    ▲                        │ events
+                │    ▲                        │ events and calls of functions
                 ▼    └────────────────────────┘
              runtime ──▶ workers (awslambdaric) ──▶ gateway
                 ▲
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "000000000000"
 """The account of LocalStack, and of every emulator unless told otherwise."""
-FUNCTIONS = ("tagger",)
+FUNCTIONS = ("tagger", "api")
 """The template's functions, by the end of their names: the engine must know them before they exist."""
 
 
@@ -103,6 +104,7 @@ def gateway_part(settings: Settings, layout: Layout) -> Part:
     command = (
         sys.executable, "-m", "darkroom.engine.gateway",
         "--port", str(settings.port),
+        "--page-port", str(settings.page),
         "--region", settings.region,
         "--account", settings.account,
         "--home", str(layout.home),
@@ -134,6 +136,17 @@ def runtime_part(settings: Settings, layout: Layout, keys: Keys, venv: Venv) -> 
     return Part("runtime", command, environment)
 
 
+def page_part(settings: Settings, layout: Layout) -> Part:
+    """The page's port, where the engine is no process of ours that could serve it."""
+    command = (
+        sys.executable, "-m", "darkroom.engine.page",
+        "--port", str(settings.page),
+        "--endpoint", f"http://127.0.0.1:{settings.port}",
+        "--stack", str(layout.stack),
+    )  # fmt: skip
+    return Part("page", command, _base(layout), autostart=False)
+
+
 def sync_part(settings: Settings, layout: Layout, bucket: str) -> Part:
     command = (
         sys.executable, "-m", "darkroom.sync",
@@ -154,6 +167,7 @@ def keeper_part(settings: Settings, layout: Layout, venv: Venv) -> Part:
         "--home", str(layout.home),
         "--run", str(layout.run),
         "--code", str(settings.project / "lambda"),
+        "--page", str(settings.project / "web"),
         "--python", str(venv.python),
         "--stack", settings.stack,
         "--region", settings.region,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LOG_BYTES = 5_000_000
 _LOG_BACKUPS = 2
-_STOP_ORDER = ("keeper", "sync", "runtime", "gateway", "engine")
+_STOP_ORDER = ("keeper", "sync", "page", "runtime", "gateway", "engine")
 """The runtime says its last log lines through the gateway; the gateway outlives it, the engine outlives both."""
 _EXITED = re.compile(r"^\S+ \S+ \S+ exited: (\S+) \((?P<how>.*); not expected\)$", re.MULTILINE)
 

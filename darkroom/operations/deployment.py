@@ -10,7 +10,7 @@ from darkroom.engine.keys import write_private
 from darkroom.errors import NotRunningError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from pathlib import Path
 
     import boto3
@@ -30,6 +30,10 @@ class Deployed:
     """What was done, a sentence each; empty when nothing had changed."""
     overrides: tuple[str, ...] = ()
     """Parameters that the user set for this deployment, as `NAME=VALUE`."""
+    api: str = ""
+    """Id of the REST API that serves the page; empty where the template has none."""
+    user_pool: str = ""
+    """Id of the user pool; empty where nobody signs in."""
 
 
 class LocalDeployment:
@@ -79,6 +83,16 @@ class LocalDeployment:
 
         return Template.parse((self._settings.project / "template.yaml").read_text(), name="template.yaml")
 
+    def _addresses(self, known: Container[str]) -> dict[str, str]:
+        """The parameters that say under which addresses a browser on this machine finds page and bucket."""
+        settings = self._settings
+        addresses = {
+            "PageOrigin": settings.page_origin,
+            "StorageUrl": f"http://127.0.0.1:{settings.port}",
+            "SignInUrl": settings.page_origin,
+        }
+        return {name: value for name, value in addresses.items() if name in known}
+
     def deploy(self, session: boto3.Session, report: Callable[[str], None]) -> Deployed:
         """Make the local stack what template, parameters and code say.
 
@@ -93,13 +107,15 @@ class LocalDeployment:
             report(f"deploying: {event.logical_id} {event.status}")
 
         settings = self._settings
+        template = self.template()
         report("checking the stack")
         deployment = deploy(
             session,
             stack_name=settings.stack,
-            template=self.template(),
-            parameters=self.parameters(),
+            template=template,
+            parameters={**self._addresses(template.parameters), **self.parameters()},
             code_root=settings.project / "lambda",
+            page_root=settings.project / "web",
             artefact_bucket=f"{settings.stack}-artefacts",
             dependencies=self._dependencies,
             # objects outlive a crash of the engine that its tables do not: the new stack takes them in
@@ -108,12 +124,21 @@ class LocalDeployment:
         )
         outputs = StackOutputs.from_mapping(deployment.outputs)
         overrides = tuple(f"{name}={value}" for name, value in self._overrides.items())
-        return Deployed(outputs.bucket, outputs.table, deployment.actions, overrides)
+        return Deployed(
+            outputs.bucket, outputs.table, deployment.actions, overrides, outputs.api, outputs.user_pool
+        )
 
 
 def remember(deployed: Deployed, path: Path) -> None:
     """Note the names of the stack, so that commands need not ask CloudFormation for them, and what was set."""
-    content = {"bucket": deployed.bucket, "table": deployed.table, "overrides": deployed.overrides}
+    content = {
+        "bucket": deployed.bucket,
+        "table": deployed.table,
+        "overrides": deployed.overrides,
+        "api": deployed.api,
+        "user_pool": deployed.user_pool,
+        "sign_in": bool(deployed.user_pool),
+    }
     write_private(path, json.dumps(content) + "\n")
 
 
@@ -127,7 +152,14 @@ def remembered(path: Path) -> Deployed:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         raise NotRunningError("No stack was deployed yet.", hint="Run `make up`.") from None
-    return Deployed(found["bucket"], found["table"], (), tuple(found.get("overrides", ())))
+    return Deployed(
+        found["bucket"],
+        found["table"],
+        (),
+        tuple(found.get("overrides", ())),
+        found.get("api", ""),
+        found.get("user_pool", ""),
+    )
 
 
 def _parsed(overrides: Sequence[str]) -> dict[str, str]:

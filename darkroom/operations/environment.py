@@ -41,6 +41,7 @@ class Up:
     """What `up` did, and where things are now."""
 
     endpoint: str
+    page: str
     bucket: str
     table: str
     started: bool
@@ -159,6 +160,7 @@ class Environment:
             self.engine.start_sync()
         return Up(
             endpoint=self.engine.endpoint,
+            page=self.engine.page if deployed.api else "",
             bucket=deployed.bucket,
             table=deployed.table,
             started=started,
@@ -229,6 +231,10 @@ class Environment:
         """
         if not self.engine.is_running():
             raise NotRunningError("The environment is not up.", hint="Start it with `make up`.")
+
+    def page(self) -> str:
+        """Address of the page; empty where the stack has none."""
+        return self.engine.page if remembered(self.layout.stack).api else ""
 
     def variables(self) -> dict[str, str]:
         """What points an AWS SDK to this environment."""

@@ -14,6 +14,7 @@ from darkroom.engine.keys import Keys
 from darkroom.engine.lambda_api import LambdaApi
 from darkroom.engine.layout import Layout
 from darkroom.operations.reload import Reloader, ReloadState
+from darkroom.stack import package
 from darkroom.sync.watch import Watcher, WatchError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--home", type=Path, required=True, help="the state folder")
     parser.add_argument("--run", type=Path, required=True, help="the folder of the sockets")
     parser.add_argument("--code", type=Path, required=True, help="the folder of the functions' code")
+    parser.add_argument("--page", type=Path, required=True, help="the folder of the page's files")
     parser.add_argument("--python", type=Path, required=True, help="the functions' interpreter")
     parser.add_argument("--stack", required=True, help="name of the stack")
     parser.add_argument("--region", required=True)
@@ -89,6 +91,21 @@ class FolderWatch:
         return found
 
 
+class FolderWatches:
+    """The same for several folders; those that are not there are left out."""
+
+    def __init__(self, folders: Sequence[Path], changed: Callable[[], None]) -> None:
+        self._watches = [FolderWatch(folder, changed) for folder in folders if folder.is_dir()]
+
+    def check(self) -> None:
+        for watch in self._watches:
+            watch.check()
+
+    def stop(self) -> None:
+        for watch in self._watches:
+            watch.stop()
+
+
 def is_noise(path: str) -> bool:
     """Whether a path, relative to the code folder, never belongs to a package: compiled files, editors' own files."""
     parts = path.split("/")
@@ -114,7 +131,13 @@ def main(given: Sequence[str] | None = None) -> int:
         log.error("%s is missing: run `make up`", layout.instance)
         return EXIT_CANNOT_START
     api = LambdaApi(layout, root_key=keys.root_key, region=options.region, stack=options.stack)
-    reloader = Reloader(options.code, api, python=options.python, status=layout.reload_status)
+    reloader = Reloader(
+        options.code,
+        api,
+        python=options.python,
+        status=layout.reload_status,
+        build=lambda: package.build(options.code, page_root=options.page),
+    )
     mark = EngineMark(layout.engine_socket)
     recovery = [sys.executable, "-m", "darkroom.operations.recovery"]
 
@@ -140,7 +163,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    watch = FolderWatch(options.code, keeper.changed)
+    watch = FolderWatches((options.code, options.page), keeper.changed)
     keeper.run(watch)
     watch.stop()
     return 0

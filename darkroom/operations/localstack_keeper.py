@@ -17,7 +17,7 @@ from darkroom.engine.localstack import LocalStackEngine
 from darkroom.engine.localstack.api import LambdaApi
 from darkroom.errors import DarkroomError
 from darkroom.operations.deployment import remember, remembered
-from darkroom.operations.keeper import FolderWatch, stamp
+from darkroom.operations.keeper import FolderWatches, stamp
 from darkroom.operations.localstack import LocalStackDeployment, dependencies_of
 from darkroom.operations.recovery import exclusive
 from darkroom.operations.reload import Reloader, ReloadState
@@ -74,7 +74,7 @@ def main() -> int:
     settings = load()
     engine = LocalStackEngine(settings)
     api = LambdaApi(engine.session, stack=settings.stack, pause=engine.pause_sync, resume=engine.resume_sync)
-    code = settings.project / "lambda"
+    code, page = settings.project / "lambda", settings.project / "web"
     interpreter = (
         settings.project / ".venv-functions" / "bin" / "python"
     )  # there if the embedded engine was used
@@ -83,7 +83,7 @@ def main() -> int:
         api,
         python=interpreter if interpreter.exists() else Path(sys.executable),
         status=engine.layout.reload_status,
-        build=lambda: package.build(code, dependencies=dependencies_of(settings.project)),
+        build=lambda: package.build(code, page_root=page, dependencies=dependencies_of(settings.project)),
     )
     restarts = Restarts(engine)
 
@@ -115,7 +115,7 @@ def main() -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    watch = FolderWatch(code, keeper.changed)
+    watch = FolderWatches((code, page), keeper.changed)
     keeper.run(watch)
     watch.stop()
     return 0

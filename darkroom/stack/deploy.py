@@ -206,6 +206,7 @@ def deploy(
     parameters: Mapping[str, str],
     code_root: Path,
     artefact_bucket: str,
+    page_root: Path | None = None,
     dependencies: package.Dependencies | None = None,
     leftovers: Leftovers = Leftovers.REFUSE,
     tags: Mapping[str, str] | None = None,
@@ -220,6 +221,7 @@ def deploy(
         template: parsed template.
         parameters: values that differ from the template's defaults.
         code_root: folder of the functions' code.
+        page_root: folder of the page's files, which one of them serves.
         artefact_bucket: bucket for the code packages; made where it is missing.
         dependencies: libraries to pack with the code; None where the runtime holds them.
         leftovers: what to do with data resources that outlived an earlier stack.
@@ -232,7 +234,7 @@ def deploy(
         DeployError: the stack was refused or rolled back; the message names resource and reason.
     """
     job = Job(session, stack_name, artefact_bucket, leftovers, on_event=on_event, timeout_s=timeout_s)
-    code = package.build(code_root, dependencies=dependencies)
+    code = package.build(code_root, page_root=page_root, dependencies=dependencies)
     prepared = prepare(job, Release(template, parameters, code, tags or {}))
     return execute(job, prepared, allowed_losses=template.resources)
 

@@ -25,6 +25,8 @@ class StackOutputs:
     alias_arn: str
     log_group: str
     dead_letter_queue_url: str
+    api: str = ""
+    user_pool: str = ""
 
     @classmethod
     def from_mapping(cls, outputs: Mapping[str, str]) -> StackOutputs:
@@ -39,7 +41,8 @@ class StackOutputs:
                 f"The stack has no output {', '.join(missing)}.",
                 hint="It was made from another template; deploy it again.",
             )
-        return cls(**{field: outputs[name] for field, name in _OUTPUT_NAMES.items()})
+        there = {field: outputs[name] for field, name in _OUTPUT_NAMES.items()}
+        return cls(**there, api=outputs.get("ApiId", ""), user_pool=outputs.get("UserPoolId", ""))
 
 
 _OUTPUT_NAMES = {

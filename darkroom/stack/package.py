@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_UNPACKED_BYTES = 250 * 1024 * 1024
 """Lambda's limit for code and layers together."""
 
+PAGE_FOLDER = "web"
+"""Where the page's files stand in a package."""
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
 _FILE_MODE = 0o644
@@ -107,12 +109,17 @@ class UploadedCode:
 
 
 def build(
-    code_root: Path, *, dependencies: Dependencies | None = None, run: Run | None = None
+    code_root: Path,
+    *,
+    page_root: Path | None = None,
+    dependencies: Dependencies | None = None,
+    run: Run | None = None,
 ) -> CodePackage:
     """Pack a folder of code, with its libraries if wanted.
 
     Args:
         code_root: folder whose contents stand at the root of the package, such as `lambda/`.
+        page_root: folder whose contents stand in the package under `web/`; a missing one is left out.
         dependencies: what to install beside the code; None where the runtime holds the libraries already.
         run: how pip is started.
 
@@ -125,6 +132,8 @@ def build(
     files = dict(_files(code_root))
     if not any(name.endswith(".py") for name in files):
         raise UsageError(f"{code_root} holds no Python file.", hint=_HINT)
+    if page_root is not None:
+        files |= {f"{PAGE_FOLDER}/{name}": path for name, path in _files(page_root)}
     if dependencies is not None:
         libraries = dict(_files(install(dependencies, run=run or run_pip)))
         files = libraries | files

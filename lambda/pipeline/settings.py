@@ -90,7 +90,7 @@ class Settings:
         Raises:
             ConfigurationError: naming every variable that is missing or wrong, not only the first.
         """
-        reader = _Reader(environment)
+        reader = Reader(environment)
         settings = cls(
             region=reader.text("AWS_REGION"),
             table_name=reader.text("TABLE_NAME"),
@@ -110,7 +110,7 @@ class Settings:
         return settings
 
 
-class _Reader:
+class Reader:
     """Reads variables and collects what is wrong with them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -74,7 +74,13 @@ class Running:
 
 
 def settings_for(folder: Path) -> Settings:
-    return Settings(home=folder / "home", inbox=folder / "inbox", port=free_port(), project=PROJECT_ROOT)
+    return Settings(
+        home=folder / "home",
+        inbox=folder / "inbox",
+        port=free_port(),
+        page_port=free_port(),
+        project=PROJECT_ROOT,
+    )
 
 
 def quiet(_: str) -> None:

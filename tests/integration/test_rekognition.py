@@ -46,7 +46,13 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ):
         (project / name).symlink_to(PROJECT_ROOT / name)
     environment = Environment(
-        Settings(home=folder / "home", inbox=folder / "inbox", port=free_port(), project=project)
+        Settings(
+            home=folder / "home",
+            inbox=folder / "inbox",
+            port=free_port(),
+            page_port=free_port(),
+            project=project,
+        )
     )
     up = environment.up(overrides=(), report=quiet)
     try:

@@ -90,7 +90,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     for name in ("lambda", "environments"):
         shutil.copytree(PROJECT_ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT_ROOT / "template.yaml", project)
-    settings = Settings(home=folder / "home", inbox=folder / "inbox", port=free_port(), project=project)
+    settings = Settings(
+        home=folder / "home", inbox=folder / "inbox", port=free_port(), page_port=free_port(), project=project
+    )
     environment = Environment(settings)
     environment.up(overrides=(), report=quiet)
     try:

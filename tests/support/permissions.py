@@ -22,6 +22,7 @@ class Proof(StrEnum):
     TAGGING = "without it no image is tagged"
     RESCANNING = "without it a rescan fails"
     AS_ROLE = "without it the engine refuses the call to a session of the role"
+    PAGE = "without it a call of the API fails"
     STATIC = "not enforced by the engine: checked against the reference only"
 
 
@@ -80,6 +81,16 @@ class Permission:
 _LOG_NOTE = (
     "the engine leaves out the `:*` at the end of AWS's log group ARNs; the runtime writes logs itself"
 )
+_OWN_LOGS = (
+    Permission(
+        "logs:CreateLogStream", "Write", LOG_GROUP,
+        "Lambda opens a log stream for each worker as the role", Proof.STATIC, _LOG_NOTE,
+    ),
+    Permission(
+        "logs:PutLogEvents", "Write", LOG_STREAM,
+        "Lambda writes the function's log as the role", Proof.STATIC, _LOG_NOTE,
+    ),
+)  # fmt: skip
 TAGGER = (
     Permission(
         "s3:GetObject", "Read", OBJECT,
@@ -122,14 +133,7 @@ TAGGER = (
         "sqs:SendMessage", "Write", QUEUE,
         "Lambda sends failed events to the dead-letter queue as the role", Proof.AS_ROLE,
     ),
-    Permission(
-        "logs:CreateLogStream", "Write", LOG_GROUP,
-        "Lambda opens a log stream for each worker as the role", Proof.STATIC, _LOG_NOTE,
-    ),
-    Permission(
-        "logs:PutLogEvents", "Write", LOG_STREAM,
-        "Lambda writes the function's log as the role", Proof.STATIC, _LOG_NOTE,
-    ),
+    *_OWN_LOGS,
 )  # fmt: skip
 RESCAN = (
     Permission("s3:ListBucket", "List", BUCKET, "lists the uploads", Proof.RESCANNING),
@@ -154,16 +158,26 @@ RESCAN = (
         "Lambda sends a scheduled run that failed to the dead-letter queue as the role", Proof.STATIC,
         "the same call as the tagger's, where it is proven",
     ),
-    Permission(
-        "logs:CreateLogStream", "Write", LOG_GROUP,
-        "Lambda opens a log stream for each worker as the role", Proof.STATIC, _LOG_NOTE,
-    ),
-    Permission(
-        "logs:PutLogEvents", "Write", LOG_STREAM,
-        "Lambda writes the function's log as the role", Proof.STATIC, _LOG_NOTE,
-    ),
+    *_OWN_LOGS,
 )  # fmt: skip
-ROLES: dict[str, tuple[Permission, ...]] = {"TaggerRole": TAGGER, "RescanRole": RESCAN}
+API = (
+    Permission(
+        "s3:PutObject", "Write", OBJECT,
+        "signs the forms that a browser uploads with: they allow what their signer may do", Proof.PAGE,
+    ),
+    Permission(
+        "s3:GetObject", "Read", OBJECT, "signs the addresses under which a browser sees a picture", Proof.PAGE
+    ),
+    Permission("s3:DeleteObject", "Write", OBJECT, "deletes an image", Proof.PAGE),
+    Permission("dynamodb:BatchGetItem", "Read", TABLE, "reads the records of a list", Proof.PAGE),
+    Permission("dynamodb:Query", "Read", TABLE, "reads lists, searches and counts", Proof.PAGE),
+    Permission(
+        "dynamodb:UpdateItem", "Write", TABLE, "marks a record as one to be made anew", Proof.PAGE
+    ),
+    Permission("lambda:InvokeFunction", "Write", FUNCTION_ALIAS, "has an image analysed again", Proof.PAGE),
+    *_OWN_LOGS,
+)  # fmt: skip
+ROLES: dict[str, tuple[Permission, ...]] = {"TaggerRole": TAGGER, "RescanRole": RESCAN, "ApiRole": API}
 """Logical id of each role in the template -> its permissions."""
 
 

@@ -24,6 +24,8 @@ from darkroom.engine.gateway.upstream import Upstream
 from darkroom.engine.internal import EngineSocket
 from darkroom.engine.keys import USER, Keys
 from darkroom.engine.layout import Layout
+from darkroom.engine.page.guard import PageGuard
+from darkroom.engine.page.server import PageServer, serve_page
 from darkroom.engine.parts import credentials_path, events_path
 from darkroom.rekognition import Rekognition
 
@@ -31,6 +33,7 @@ from darkroom.rekognition import Rekognition
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m darkroom.engine.gateway")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--page-port", type=int, required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--account", required=True)
     parser.add_argument("--home", type=Path, required=True)
@@ -60,8 +63,9 @@ async def _serve(options: argparse.Namespace) -> int:
             Secret(keys.secret_access_key, "", f"arn:aws:iam::{options.account}:user/{USER}"),
         )
     objects = EngineObjects(options.engine_socket, root_key=keys.root_key, region=options.region)
+    page_guard = PageGuard(options.page_port)
     gateway = Gateway(
-        guard=Guard.for_port(options.port),
+        guard=Guard.for_port(options.port, page_origin=page_guard.origin),
         engine=Upstream(options.engine_socket),
         runtime=Upstream(options.runtime_socket),
         rekognition=Rekognition(fixtures=options.fixtures, source=objects),
@@ -77,16 +81,19 @@ async def _serve(options: argparse.Namespace) -> int:
         region=options.region,
         space=Space(layout.home),
     )
-    runner = web.ServerRunner(BoundedServer(gateway.handle, gateway.limits))
-    await runner.setup()
+    page = PageServer(page_guard, gateway.engine, layout.stack)
+    runners = [web.ServerRunner(BoundedServer(gateway.handle, gateway.limits))]
+    await runners[0].setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", options.port, backlog=1024).start()
+        await web.TCPSite(runners[0], "127.0.0.1", options.port, backlog=1024).start()
+        runners.append(await serve_page(page))
         await stop.wait()
     except OSError as error:
-        print(f"127.0.0.1:{options.port} cannot be bound: {error}", file=sys.stderr)  # noqa: T201
+        print(f"A port cannot be bound: {error}", file=sys.stderr)  # noqa: T201
         return 1
     finally:
-        await runner.cleanup()
+        for runner in runners:
+            await runner.cleanup()
         for part in (gateway.engine, gateway.runtime, objects):
             await part.close()
     return 0

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote
 from aiohttp import web
 
 from darkroom.engine.gateway import answers
+from darkroom.engine.gateway.forms import UploadForm
 from darkroom.engine.gateway.guard import Caller, Guard, Refusal
 from darkroom.engine.gateway.keyring import Keyring
 from darkroom.engine.gateway.limits import Body, BodyError, Limits
@@ -35,6 +36,10 @@ _REKOGNITION = "RekognitionService."
 _INVOKE = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 _POLICY_SERVICES = frozenset(("iam", "cloudformation", "sts"))
 """Calls to these may change what a principal may do."""
+_INERT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+"""On what presigned URLs show: bytes that somebody uploaded must not run as a page of this machine."""
+_FORM = Caller("upload form", "s3")
+"""Who uploads by a form, for the watch on the disk: a person, though the key is a function's."""
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -89,7 +94,8 @@ class Gateway:
             return self._refuse(request, Refusal(error.code, str(error), error.status))
         except UpstreamError as error:
             log.warning("%s %s: no answer: %s", request.method, request.path, error)
-            return answers.refusal(request, answers.unavailable("A part of the environment"))
+            unavailable = answers.unavailable("A part of the environment")
+            return self._for_page(request, answers.refusal(request, unavailable))
         except ConnectionResetError:
             raise  # the client has gone; aiohttp knows what to do
         except EngineError as error:
@@ -105,6 +111,14 @@ class Gateway:
         path, _, query = request.raw_path.partition("?")
         if path.startswith("/_darkroom/"):
             return await self._internal(request)
+        if guard.is_upload_form(method=request.method, path=path, query=query, headers=request.headers):
+            return await self._upload_form(request)
+        if guard.is_page(request.headers):
+            if guard.is_preflight(path=path, method=request.method, headers=request.headers):
+                return await self.engine.forward(request, self._body(request, 0))
+            refused = guard.from_page(query=query, method=request.method, headers=request.headers)
+            if refused is not None:
+                return self._refuse(request, refused)
         caller = guard.caller(path=path, query=query, headers=request.headers)
         if isinstance(caller, Refusal):
             return self._refuse(request, caller)
@@ -119,7 +133,7 @@ class Gateway:
 
     def _refuse(self, request: web.BaseRequest, refused: Refusal) -> web.Response:
         self.refusals.note(request, refused)
-        return answers.refusal(request, refused)
+        return self._for_page(request, answers.refusal(request, refused))
 
     def _body(self, request: web.BaseRequest, limit_bytes: int) -> Body:
         return Body(request, limit_bytes=limit_bytes, silence_s=self.limits.body_s)
@@ -136,7 +150,26 @@ class Gateway:
             return await self._invoke(request, unquote(found.group(1)))
         if caller.service in _POLICY_SERVICES:
             return await self._policy_call(request)
-        return await self.engine.forward(request, body)
+        presigned = "Authorization" not in request.headers
+        return await self.engine.forward(request, body, added=_INERT if presigned else None)
+
+    async def _upload_form(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = self._body(request, self.limits.call_bytes)
+        form = await UploadForm.begin(body, request.headers["Content-Type"])
+        caller = self.guard.form_caller(form.fields)
+        if isinstance(caller, Refusal):
+            return self._refuse(request, caller)
+        full = self.space and self.space.refusal("PUT", "", _FORM, request.content_length)
+        if full:
+            return self._for_page(request, answers.refusal(request, full))
+        return await self.engine.forward(request, form)
+
+    def _for_page(self, request: web.BaseRequest, answer: web.Response) -> web.Response:
+        """An answer of the gateway's own, which the environment's page may read."""
+        if self.guard.is_page(request.headers):
+            answer.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+            answer.headers["Vary"] = "Origin"
+        return answer
 
     async def _internal(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/_darkroom/health":

@@ -2,7 +2,8 @@
 
 A page that somebody opens can make the browser send requests to 127.0.0.1. It cannot choose the Host header
 (unless it rebinds DNS, then the name is foreign), nor drop the Origin and Sec-Fetch-* headers that browsers add.
-And it cannot sign: so a request without a signature of a real key is refused, and root-like keys, which the engine
+The environment's own page is one exception: S3 takes its upload forms and presigned URLs, and nothing else of it.
+And a page cannot sign: so a request without a signature of a real key is refused, and root-like keys, which the engine
 would take on their word, are refused whatever else is right. A request that two programs could read differently
 (a credential twice, a header twice) is refused before anybody asks which of the two would count.
 
@@ -15,6 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
+
+from darkroom.engine.gateway.forms import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,6 +51,9 @@ _SINGLE = frozenset(
 )
 """Headers that decide something; given twice, one program may take the first and another the last or both."""
 _QUERY_KEYS = ("awsaccesskeyid", "signature", "signatureversion")
+_PAGE_METHODS = frozenset(("GET", "HEAD", "PUT", "POST"))
+"""What a page does with presigned URLs and forms."""
+_BUCKET = re.compile(r"/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?=/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,11 @@ class Refusal:
     code: str
     message: str
     status: int = 403
+
+
+_NOT_FOR_PAGES = Refusal(
+    "AccessDenied", "A page may use presigned S3 URLs and upload forms, and nothing else."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +91,14 @@ class Guard:
     origins: frozenset[str] = frozenset()
 
     @classmethod
-    def for_port(cls, port: int) -> Guard:
-        return cls(hosts=frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost")))
+    def for_port(cls, port: int, *, page_origin: str | None = None) -> Guard:
+        """
+        Args:
+            port: of the gateway.
+            page_origin: origin of the environment's own page.
+        """
+        hosts = frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost"))
+        return cls(hosts, frozenset((page_origin,) if page_origin else ()))
 
     def form(self, *, method: str, target: str, headers: Iterable[tuple[str, str]]) -> Refusal | None:
         """Refuse what could be read in two ways, and what no AWS API needs.
@@ -119,6 +136,41 @@ class Guard:
             return Refusal("AccessDenied", f"Requests of web pages are refused (Sec-Fetch-Site: {site}).")
         return None
 
+    def is_page(self, headers: Mapping[str, str]) -> bool:
+        """Whether the environment's own page sends this."""
+        return headers.get("Origin") in self.origins
+
+    def is_preflight(self, *, path: str, method: str, headers: Mapping[str, str]) -> bool:
+        """Whether a browser asks what the page may send: S3 answers that by the bucket's CORS rules."""
+        wanted = headers.get("Access-Control-Request-Method", "")
+        return method == "OPTIONS" and wanted in _PAGE_METHODS and _names_a_bucket(path)
+
+    def from_page(self, *, method: str, query: str, headers: Mapping[str, str]) -> Refusal | None:
+        """Refuse what the environment's own page sends, unless it is a presigned URL of S3.
+
+        The page has no keys: whatever else it could send, a script that was smuggled into it could send, too.
+        """
+        presigned = "x-amz-signature=" in query.lower() and "Authorization" not in headers
+        return None if presigned and method in _PAGE_METHODS - {"POST"} else _NOT_FOR_PAGES
+
+    def is_upload_form(self, *, method: str, path: str, query: str, headers: Mapping[str, str]) -> bool:
+        """Whether a request is a browser's upload form for S3, which is signed in its fields."""
+        media_type = headers.get("Content-Type", "").lower()
+        unsigned = "Authorization" not in headers and not query
+        return method == "POST" and unsigned and media_type.startswith(MEDIA_TYPE) and _names_a_bucket(path)
+
+    def form_caller(self, fields: Mapping[str, str]) -> Caller | Refusal:
+        """The key that signs an upload form, or why there is none that counts.
+
+        Args:
+            fields: with names in lower case.
+        """
+        if any(name in fields for name in _QUERY_KEYS):
+            return Refusal("AccessDenied", "Signature Version 2 is not accepted; sign with Version 4.")
+        if not fields.get("policy") or "x-amz-credential" not in fields:
+            return Refusal("AccessDenied", "An upload form must be signed: a presigned POST.")
+        return _from_query(fields)
+
     def caller(self, *, path: str, query: str, headers: Mapping[str, str]) -> Caller | Refusal:
         """The key that signs a request, or why there is none that counts.
 
@@ -152,6 +204,10 @@ class Guard:
             "MissingAuthenticationToken",
             "The request is not signed. Use the keys that `darkroom env` prints.",
         )
+
+
+def _names_a_bucket(path: str) -> bool:
+    return _BUCKET.match(path) is not None and not _is_internal(path)
 
 
 def _is_internal(path: str) -> bool:

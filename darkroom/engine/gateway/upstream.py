@@ -15,11 +15,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import TracebackType
 
+    from darkroom.engine.gateway.forms import UploadForm
     from darkroom.engine.gateway.limits import Body
 
 _HOP_BY_HOP = frozenset(
@@ -49,18 +50,34 @@ class UpstreamError(Exception):
 
 
 class Upstream:
-    """An HTTP server behind a Unix socket."""
+    """An HTTP server behind a Unix socket, or at an address of this machine.
 
-    def __init__(self, socket: Path, *, connections: int = 64) -> None:
+    Args:
+        where: the socket, or an address such as `http://127.0.0.1:4566`.
+        connections: how many at once.
+    """
+
+    def __init__(self, where: Path | str, *, connections: int = 64) -> None:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-        connector = aiohttp.UnixConnector(str(socket), limit=connections)
+        connector: aiohttp.BaseConnector
+        if isinstance(where, str):
+            self._address = where.rstrip("/")
+            connector = aiohttp.TCPConnector(limit=connections)
+        else:
+            self._address = "http://engine"
+            connector = aiohttp.UnixConnector(str(where), limit=connections)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 
     async def close(self) -> None:
         await self._session.close()
 
     async def forward(
-        self, request: web.BaseRequest, body: Body, *, path: str | None = None
+        self,
+        request: web.BaseRequest,
+        body: Body | UploadForm,
+        *,
+        path: str | None = None,
+        added: Mapping[str, str] | None = None,
     ) -> web.StreamResponse:
         """Pass a request on and stream its answer back.
 
@@ -68,24 +85,31 @@ class Upstream:
             request: as it came.
             body: its body, not yet read.
             path: raw path and query to use instead of the request's own.
+            added: headers for the answer, in the place of its own of these names.
 
         Raises:
             UpstreamError: nobody answers at the socket.
             BodyError: the body is too large, or stalled.
         """
         try:
-            return await self._stream(request, path or request.raw_path, await _body_of(body))
+            return await self._stream(request, path or request.raw_path, await _body_of(body), added or {})
         except UpstreamError:
             if body.error is not None:  # we broke off, the other end did not
                 raise body.error from None
             raise
 
     async def _stream(
-        self, request: web.BaseRequest, path: str, body: bytes | AsyncIterator[bytes] | None
+        self,
+        request: web.BaseRequest,
+        path: str,
+        body: bytes | AsyncIterator[bytes] | None,
+        added: Mapping[str, str],
     ) -> web.StreamResponse:
         async with self._send(request, path, body) as answer:
             length = answer.content_length
             headers = _answer_headers(answer)
+            for name, value in added.items():
+                headers[name] = value
             if request.method == "HEAD" or (length is not None and length <= _WHOLE_BYTES):
                 body = None if request.method == "HEAD" else await answer.read()
                 return web.Response(status=answer.status, headers=headers, body=body)
@@ -137,7 +161,7 @@ class Upstream:
         return _Answer(
             self._session.request(
                 request.method,
-                URL(f"http://engine{path}", encoded=True),
+                URL(self._address + path, encoded=True),
                 headers=headers,
                 data=body,
                 allow_redirects=False,
@@ -164,7 +188,7 @@ class _Answer:
         await self._manager.__aexit__(kind, error, trace)
 
 
-async def _body_of(body: Body) -> bytes | AsyncIterator[bytes] | None:
+async def _body_of(body: Body | UploadForm) -> bytes | AsyncIterator[bytes] | None:
     if not body.exists:
         return None
     if body.length is not None and body.length <= _WHOLE_BYTES:

@@ -26,7 +26,7 @@ from darkroom.engine.layout import Layout, layout_of
 from darkroom.engine.localstack.compose import SERVICES, Compose, Images, project_name
 from darkroom.engine.localstack.docker import Docker, functions_endpoint, why_ended
 from darkroom.engine.localstack.status import ContainerLog, container_status, functions_status
-from darkroom.engine.parts import ACCOUNT, client_environment, localstack_keeper_part, sync_part
+from darkroom.engine.parts import ACCOUNT, client_environment, localstack_keeper_part, page_part, sync_part
 from darkroom.engine.session import LocalSession
 from darkroom.engine.supervision import PartStatus, Supervisor
 from darkroom.errors import EngineError
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ACCESS_KEY = "test"
 """LocalStack takes any key and secret; this one stands for its account 000000000000."""
-_HOST_PARTS = ("sync", "keeper")
+_HOST_PARTS = ("page", "sync", "keeper")
 _READY_TIMEOUT_S = 60.0
 _HEALTH_TIMEOUT_S = 2.0
 
@@ -62,6 +62,10 @@ class LocalStackEngine:
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._settings.port}"
+
+    @property
+    def page(self) -> str:
+        return f"{self._settings.page_origin}/"
 
     @property
     def rekognition_endpoint(self) -> str:
@@ -97,6 +101,7 @@ class LocalStackEngine:
             keys.write(self.layout.instance)
             self._supervisor.write(
                 [
+                    page_part(self._settings, self.layout),
                     sync_part(self._settings, self.layout, self.bucket()),
                     localstack_keeper_part(self._settings, self.layout),
                 ]
@@ -230,6 +235,7 @@ class LocalStackEngine:
         wanted = {
             self._settings.port: "DARKROOM_PORT",
             self._settings.rekognition_port_or_next: "DARKROOM_REKOGNITION_PORT",
+            **({} if self.is_running() else {self._settings.page: "DARKROOM_PAGE_PORT"}),
         }
         published = docker.published_ports(project=compose.name)
         for port, variable in wanted.items():
