@@ -46,7 +46,7 @@ test: $(VENV)/ready-dev ## unit and integration tests (embedded engine)
 test-contract: $(VENV)/ready-dev ## what we rely on in ministack, test by test
 	@$(VENV)/bin/python -m pytest tests/contract $(PYTEST_ARGS)
 
-test-browser: $(VENV)/ready-dev ## a real Chromium attacks the gateway (as root: apt-get installs it)
+test-browser: $(VENV)/ready-dev ## the page in a real Chromium, and attacks on the gateway (as root: apt-get installs it)
 	@scripts/chromium >/dev/null
 	@$(VENV)/bin/python -m pytest tests/browser $(PYTEST_ARGS)
 

@@ -131,8 +131,11 @@ function shortcut(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select") || document.querySelector("dialog[open]")) return;
   if (event.key === "/") {
     event.preventDefault();
-    if (current().view !== "pictures") go("pictures", {});
-    setTimeout(() => document.getElementById("search")?.focus());
+    if (current().view === "pictures") document.getElementById("search")?.focus();
+    else {
+      addEventListener("hashchange", () => document.getElementById("search")?.focus(), { once: true });
+      go("pictures", {});
+    }
   }
 }
 

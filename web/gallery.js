@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { announce, button, h, icon, put, trouble } from "./dom.js";
 import { everyNowAndThen } from "./live.js";
 import { closePicture, openPicture } from "./picture.js";
-import { change, go, link } from "./route.js";
+import { change, link } from "./route.js";
 import { searchBar } from "./search.js";
 import { count, percent, photo, reason, sourceMark, summary } from "./show.js";
 
@@ -51,9 +51,9 @@ class Gallery {
   }
 
   heading() {
-    const kinds = { label: "", celebrity: "celebrity ", moderation: "moderation category " };
+    const kinds = { celebrity: "the celebrity ", moderation: "the moderation category " };
     return h("div", { class: "found" },
-      h("p", {}, `Pictures with the ${kinds[this.params.kind] ?? ""}`, h("strong", {}, `“${this.params.name}”`),
+      h("p", {}, `Pictures with ${kinds[this.params.kind] ?? ""}`, h("strong", {}, `“${this.params.name}”`),
         this.params.min ? ` at ${this.params.min} % or more` : ""),
       h("a", { class: "button quiet", href: "#/" }, icon("close"), h("span", {}, "All pictures")));
   }
@@ -226,7 +226,7 @@ class Gallery {
 }
 
 /** Pictures that could not be analysed, each with its reason and a way to try again. */
-export function failuresView(main, params, context) {
+export function failuresView(main, _, context) {
   const list = h("ul", { class: "rows", "aria-label": "Failed pictures" });
   const note = h("div");
   const foot = h("div", { class: "foot" });
@@ -253,21 +253,22 @@ export function failuresView(main, params, context) {
     });
     const item = h("li", {},
       h("a", { href: link("pictures", { picture: image.id }), class: "thumb", "aria-label": `Show ${image.fileName}` }, photo(image.thumbnail)),
-      h("div", { class: "words" }, h("strong", {}, image.fileName), h("span", {}, image.failure ? reason(image.failure) : "Some of the analysers failed."),
+      h("div", { class: "words" }, h("strong", {}, image.fileName), h("span", {}, image.failure ? reason(image.failure) : "Some of its analyses failed; the others are there."),
         h("small", {}, image.failure?.code ?? image.status, " · ", image.key)),
       state, again);
     return item;
   }
 
-  async function load(cursor = null) {
+  async function load(status = "FAILED", cursor = null) {
     try {
-      const page = await api.images({ status: "FAILED", limit: PAGE, cursor });
+      const page = await api.images({ status, limit: PAGE, cursor });
       list.append(...page.images.map(row));
-      put(foot, page.cursor && button("down", "Show more", () => load(page.cursor), { kind: "quiet" }));
+      if (status === "FAILED" && !page.cursor) { await load("PARTIAL"); return; }
+      put(foot, page.cursor && button("down", "Show more", () => load(status, page.cursor), { kind: "quiet" }));
       put(note, !list.children.length && h("div", { class: "empty" }, icon("check"), h("h2", {}, "Nothing failed"),
         h("p", {}, "A picture that cannot be analysed is listed here with its reason.")));
     } catch (error) {
-      put(note, trouble(error, () => go("failures", params) || load(cursor)));
+      put(note, trouble(error, () => load(status, cursor)));
     }
   }
   load();

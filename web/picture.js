@@ -63,7 +63,10 @@ function step(name, label, by) {
 async function load(id) {
   try {
     const image = await api.image(id);
-    if (shown?.id === id) show(image);
+    if (shown?.id !== id) return;
+    show(image);
+    // what had the focus has been replaced: keys are to reach the dialog still
+    if (!dialog.contains(document.activeElement)) dialog.querySelector('[aria-label="Close"]').focus();
   } catch (error) {
     if (shown?.id === id) put(dialog, head(id, shown.way), h("div", { class: "loading" }, trouble(error, () => load(id))));
   }
@@ -83,7 +86,7 @@ function show(image) {
         there.length ? h("div", { class: "layers", role: "group", "aria-label": "Boxes over the picture" },
           there.map(([name, text]) => toggle(name, text, boxes, draw))) : null),
       h("div", { class: "facts", tabindex: "0", role: "region", "aria-label": "What is known of it" },
-        outcome(image), labels(record, layer), faces(record), celebrities(record), texts(record), moderation(record),
+        outcome(image), labels(record, layer), faces(record), celebrities(record), texts(record, layer), moderation(record),
         colours(record), details(image), actions(image))));
 }
 
@@ -131,6 +134,12 @@ function partial(record) {
     : h("p", {}, "Some of the analysers failed.");
 }
 
+/** Handlers of a row that light up its boxes. */
+function lights(layer, kind, name) {
+  const light = (on) => () => layer.querySelectorAll(`.box.${kind}`).forEach((box) => box.classList.toggle("lit", on && box.dataset.name === name));
+  return { pointerenter: light(true), pointerleave: light(false), focusin: light(true), focusout: light(false) };
+}
+
 function section(title, ...content) {
   return h("section", {}, h("h3", {}, title), ...content);
 }
@@ -143,18 +152,17 @@ function labels(record, layer) {
   const all = record.Labels ?? [];
   if (record.Status === "FAILED" && !all.length) return null;
   if (!all.length) return section("Labels", h("p", { class: "quiet" }, "No label reaches the threshold. A lower MinConfidence records more."));
-  const light = (name, on) => layer.querySelectorAll(".box.labels").forEach((box) => box.classList.toggle("lit", on && box.dataset.name === name));
   return section(`Labels (${all.length})`, h("ul", { class: "bars" }, all.toSorted((a, b) => b.Confidence - a.Confidence).map((label) => h("li", {
-    on: { pointerenter: () => light(label.Name, true), pointerleave: () => light(label.Name, false),
-      focusin: () => light(label.Name, true), focusout: () => light(label.Name, false) } },
+    on: lights(layer, "labels", label.Name) },
     h("div", { class: "line" },
       h("a", { href: link("pictures", { name: label.Name, kind: "label" }) }, label.Name),
       label.Instances?.length ? h("small", {}, `${label.Instances.length} in the picture`) : null,
       h("span", { class: "value" }, percent(label.Confidence))),
     bar(label.Confidence),
-    h("small", { class: "more" }, [names(label.Parents).length ? `is a ${names(label.Parents).join(", ")}` : "", names(label.Categories).join(", ")].filter(Boolean).join(" · "))))));
+    h("small", { class: "more" }, [under("Parents", label.Parents), under("Category", label.Categories)].filter(Boolean).join(" · "))))));
 }
 
+const under = (word, items) => (items?.length ? `${word}: ${names(items).join(", ")}` : "");
 const names = (items) => (items ?? []).map((item) => (typeof item === "string" ? item : item.Name));
 
 function faces(record) {
@@ -188,10 +196,10 @@ function webLink(url) {
   return parsed ? h("a", { class: "out", href: parsed.href, target: "_blank", rel: "noopener noreferrer" }, parsed.hostname.replace(/^www\./, ""), h("span", { class: "sr-only" }, " (opens in a new tab)")) : null;
 }
 
-function texts(record) {
+function texts(record, layer) {
   const lines = (record.Text ?? []).filter((text) => text.Type !== "WORD");
   if (!lines.length) return null;
-  return section("Text", h("ul", { class: "plain" }, lines.map((line) => h("li", {}, h("q", {}, line.Text), h("small", {}, ` ${percent(line.Confidence)}`)))));
+  return section("Text", h("ul", { class: "plain" }, lines.map((line) => h("li", { on: lights(layer, "text", line.Text) }, h("q", {}, line.Text), h("small", {}, ` ${percent(line.Confidence)}`)))));
 }
 
 function moderation(record) {

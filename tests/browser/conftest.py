@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.server
+import os
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -17,9 +19,14 @@ from tests.integration.conftest import running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from tests.integration.conftest import Running
 
 __all__ = ["new_engine", "running"]
+
+SCREENSHOTS = Path(os.environ.get("DARKROOM_SCREENSHOTS") or PROJECT_ROOT / "build" / "screenshots")
+"""Where tests of the page leave pictures of every screen, for people to look at."""
 
 _QUIET = (
     "--no-sandbox",
@@ -71,3 +78,63 @@ def site() -> Iterator[int]:
     yield server.server_address[1]
     server.shutdown()
     server.server_close()
+
+
+class Visit:
+    """Opens the page as a person does, and notes what goes wrong in it.
+
+    Attributes:
+        address: of the page.
+    """
+
+    def __init__(self, browser: Browser, address: str) -> None:
+        self.address = address
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self._troubles: list[str] = []
+
+    def __call__(
+        self, *, width: int = 1360, scheme: Literal["light", "dark"] = "light", open_at: str = ""
+    ) -> Page:
+        """A browser of its own."""
+        is_phone = width < 500
+        context = self._browser.new_context(
+            viewport={"width": width, "height": 844 if is_phone else 860},
+            color_scheme=scheme,
+            has_touch=is_phone,
+            is_mobile=is_phone,
+        )
+        context.set_default_timeout(15_000)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self._troubles.append(f"error: {error}"))
+        page.on("console", lambda said: said.type == "error" and self._troubles.append(said.text))
+        page.on(
+            "dialog", lambda dialog: self._troubles.append(f"a dialog: {dialog.message}") or dialog.dismiss()
+        )
+        page.goto(open_at or self.address)
+        if not open_at:
+            page.locator("#search").wait_for()
+        return page
+
+    def screenshot(self, page: Page, name: str) -> None:
+        """Keep a picture of a screen."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def forgive(self, part: str) -> None:
+        """Take out what a test has caused itself."""
+        self._troubles = [each for each in self._troubles if part not in each]
+
+    def close(self) -> None:
+        """Close every browser; nothing may have gone wrong in one."""
+        for context in self._contexts:
+            context.close()
+        assert not self._troubles, self._troubles
+
+
+@pytest.fixture
+def visit(browser: Browser, running: Running) -> Iterator[Visit]:
+    visit = Visit(browser, running.environment.engine.page)
+    yield visit
+    visit.close()

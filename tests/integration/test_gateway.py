@@ -130,7 +130,7 @@ def test_nothing_but_loopback_is_bound_and_the_engine_has_no_port_at_all(running
         assert set(listening) <= {"127.0.0.1"}, part.name
         ports[part.name] = listening
     assert ports["engine"] == []
-    assert ports["gateway"] == ["127.0.0.1"]
+    assert ports["gateway"] == ["127.0.0.1"] * 2  # the AWS endpoint and the page
     assert ports["sync"] == []
 
 

@@ -81,8 +81,8 @@ class SuiteResult:
 
 
 def code_digest(project: Path) -> str:
-    """Hash of the functions' code, without their libraries."""
-    return package.build(project / "lambda").sha256
+    """Hash of the functions' code and of the page, without their libraries."""
+    return package.build(project / "lambda", page_root=project / "web").sha256
 
 
 def template_digest(project: Path) -> str:

@@ -156,9 +156,9 @@ def _package(project: Path, environment: Environment) -> tuple[Release, Check]:
     platform is built all the same, and what is deployed is the code alone.
     """
     template = Template.load(project / "template.yaml")
-    code_root = project / "lambda"
-    full = package.build(code_root, dependencies=_dependencies(project, template))
-    code = full if environment.stand_in is None else package.build(code_root)
+    code_root, page_root = project / "lambda", project / "web"
+    full = package.build(code_root, page_root=page_root, dependencies=_dependencies(project, template))
+    code = full if environment.stand_in is None else package.build(code_root, page_root=page_root)
     release = Release(template, environment.parameters, code, environment.tags)
     found = f"{len(full.content) / 1e6:.1f} MB of {package.MAX_UNPACKED_BYTES / 1e6:.0f} MB, {full.file_count} files"
     return release, Check("package", True, found)
