@@ -17,6 +17,9 @@ endif
 ifdef INBOX
 export DARKROOM_INBOX := $(INBOX)
 endif
+ifdef PRESET
+export DARKROOM_PRESET := $(PRESET)
+endif
 ifdef ENGINE
 export DARKROOM_ENGINE := $(ENGINE)
 endif

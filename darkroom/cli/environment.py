@@ -29,8 +29,15 @@ def _environment() -> Environment:
     metavar="NAME=VALUE",
     help="A parameter of the template, for example MinConfidence=60; environments/local.toml holds the defaults.",
 )
+@click.option(
+    "--preset",
+    default="",
+    envvar="DARKROOM_PRESET",
+    metavar="NAME|FILE",
+    help="Parameters of one of the followed systems, or your own Lambda: see docs/presets.md.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as JSON.")
-def up_command(overrides: tuple[str, ...], as_json: bool) -> None:
+def up_command(overrides: tuple[str, ...], preset: str, as_json: bool) -> None:
     """Start everything, deploy the stack, and return when photographs can be dropped.
 
     Harmless when it runs already: what has not changed is neither started nor deployed again.
@@ -38,7 +45,7 @@ def up_command(overrides: tuple[str, ...], as_json: bool) -> None:
     began = time.monotonic()
     environment = _environment()
     with steps() as report:
-        result = environment.up(overrides=overrides, report=report)
+        result = environment.up(overrides=overrides, report=report, preset=preset)
     if as_json:
         console.print_json(result.as_json())
         return

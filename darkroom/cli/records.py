@@ -12,11 +12,14 @@ from darkroom.cli.running import running_environment
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for files that are on their way.")
 def ls_command(as_json: bool, no_wait: bool) -> None:
-    """List the images with their labels, newest first.
+    """List the images with their labels, newest first. With your own Lambda: the items of its first table, as JSON.
 
     Waits some seconds for files of the inbox that have no record yet.
     """
     environment = running_environment()
+    if environment.has_own_function():
+        console.print_json(environment.images().items())
+        return
     missing = environment.files_on_their_way()
     if missing and not no_wait:
         with console.stderr.status(f"waiting for {len(missing)} files"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -27,6 +28,23 @@ class PartLog(Protocol):
 
     def new(self) -> Iterator[str]:
         """Lines since the last call, or since it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the parts beside the engine work on.
+
+    Attributes:
+        bucket: that the folder is uploaded to.
+        code: folder of the functions' code, which is watched.
+        page: folder of the page's files, which go into the package; None for somebody's own code.
+        requirements: libraries that go into the package, where the code is not Darkroom's; else None.
+    """
+
+    bucket: str
+    code: Path
+    page: Path | None = None
+    requirements: Path | None = None
 
 
 class Engine(Protocol):

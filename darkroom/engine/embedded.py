@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.engine import ports, remains, runtime_client
-from darkroom.engine.base import FileLog
+from darkroom.engine.base import FileLog, Source
 from darkroom.engine.internal import EngineSocket
-from darkroom.engine.keys import Keys, create_user
+from darkroom.engine.keys import Keys, create_user, write_private
 from darkroom.engine.layout import Layout, layout_of
 from darkroom.engine.parts import (
     FUNCTIONS,
@@ -57,6 +60,7 @@ class EmbeddedEngine:
         self._settings = settings
         self.layout: Layout = layout_of(settings)
         self._supervisor = Supervisor(self.layout)
+        self._source = Source(self.bucket(), settings.project / "lambda", settings.project / "web")
         self._truth = Truth(self.layout.truth, self.layout.engine_state)
 
     @property
@@ -106,6 +110,8 @@ class EmbeddedEngine:
             report(f"put aside into {self.layout.damaged} what was not whole on disk: {', '.join(broken)}")
         self._truth.begin()
         self._supervisor.write(self._parts(keys, venvs))
+        in_use = {name: value and str(value) for name, value in asdict(self._source).items()}
+        write_private(self.layout.source, json.dumps(in_use) + "\n")
         report("starting the engine")
         self._supervisor.start()
         self.wait_ready()
@@ -246,6 +252,19 @@ class EmbeddedEngine:
             secret_access_key=keys.secret_access_key,
         )
 
+    def use(self, source: Source) -> None:
+        """What bucket and code the parts work on from the next start on."""
+        self._source = source
+
+    def source_in_use(self) -> Source | None:
+        """What the parts that run now were started with; None where nothing says so."""
+        try:
+            found = json.loads(self.layout.source.read_text())
+            page, requirements = (found[name] and Path(found[name]) for name in ("page", "requirements"))
+            return Source(found["bucket"], Path(found["code"]), page, requirements)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def bucket(self) -> str:
         """The name that the template gives its bucket."""
         return f"{self._settings.stack}-{self._settings.account}"
@@ -272,8 +291,8 @@ class EmbeddedEngine:
             engine_part(self._settings, self.layout, keys, venvs[0]),
             gateway_part(self._settings, self.layout),
             runtime_part(self._settings, self.layout, keys, venvs[1]),
-            sync_part(self._settings, self.layout, self.bucket()),
-            keeper_part(self._settings, self.layout, venvs[1]),
+            sync_part(self._settings, self.layout, self._source.bucket),
+            keeper_part(self._settings, self.layout, venvs[1], self._source),
         ]
 
     def _known_keys(self, report: Report) -> Keys | None:

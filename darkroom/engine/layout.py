@@ -5,6 +5,7 @@
     .darkroom/
     ├── credentials        AWS shared credentials file of this environment (0600)
     ├── instance.json      keys and tokens that the parts share (0600)
+    ├── source.json        the bucket and the folder of code that the parts were started with
     ├── stack.json         names of the deployed bucket, table and function
     ├── truth.json         whether the engine holds everything, or a crash lost some of it
     ├── reload.json        what became of the code that was saved last
@@ -113,6 +114,10 @@ class Layout:
     @property
     def reload_status(self) -> Path:
         return self.home / "reload.json"
+
+    @property
+    def source(self) -> Path:
+        return self.home / "source.json"
 
     @property
     def stack(self) -> Path:

@@ -25,6 +25,7 @@ from darkroom.engine.keys import PROFILE, Keys
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from darkroom.engine.base import Source
     from darkroom.engine.layout import Layout
     from darkroom.engine.venvs import Venv
     from darkroom.settings import Settings
@@ -160,14 +161,15 @@ def sync_part(settings: Settings, layout: Layout, bucket: str) -> Part:
     return Part("sync", command, {**_base(layout), **client_environment(settings, layout)}, autostart=False)
 
 
-def keeper_part(settings: Settings, layout: Layout, venv: Venv) -> Part:
+def keeper_part(settings: Settings, layout: Layout, venv: Venv, source: Source) -> Part:
     """Hot reload, and recovery after a crash of the engine; it starts with the sync, once the stack is there."""
     command = (
         sys.executable, "-m", "darkroom.operations.keeper",
         "--home", str(layout.home),
         "--run", str(layout.run),
-        "--code", str(settings.project / "lambda"),
-        "--page", str(settings.project / "web"),
+        "--code", str(source.code),
+        *(["--requirements", str(source.requirements)] if source.requirements else []),
+        *(["--page", str(source.page)] if source.page else []),
         "--python", str(venv.python),
         "--stack", settings.stack,
         "--region", settings.region,

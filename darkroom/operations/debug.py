@@ -83,7 +83,7 @@ def prepare(environment: Environment, function: str, *, port: int) -> Session:
     config = _config(environment, function)
     settings = environment.settings
     python = settings.project / ".venv-functions" / "bin" / "python"
-    code = settings.project / "lambda"
+    code = environment.code_folder()
     endpoints = Endpoints(settings.region, environment.engine.endpoint, environment.engine.endpoint)
     place = Place("", f"debug/{uuid.uuid4().hex}", code, Path())
     libraries = next((python.parent.parent / "lib").glob("python3.*/site-packages"))

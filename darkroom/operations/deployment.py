@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from darkroom.engine.base import Source
 from darkroom.engine.keys import write_private
 from darkroom.errors import NotRunningError, UsageError
+from darkroom.stack.plan import CODE_PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
-    from pathlib import Path
 
     import boto3
 
     from darkroom.settings import Settings
     from darkroom.stack import Leftovers, StackEvent, Template
+    from darkroom.stack.environments import Environment as StackEnvironment
+    from darkroom.stack.own_function import OwnFunction
     from darkroom.stack.package import Dependencies
 
 
@@ -34,16 +38,21 @@ class Deployed:
     """Id of the REST API that serves the page; empty where the template has none."""
     user_pool: str = ""
     """Id of the user pool; empty where nobody signs in."""
+    preset: str = ""
+    """The preset that was chosen for it, by name or file."""
+    own_function: bool = False
+    """Whether somebody's own Lambda stands in the tagger's place."""
 
 
 class LocalDeployment:
-    """template.yaml with the parameters of environments/local.toml and those that the user set for now."""
+    """template.yaml with the parameters of environments/local.toml, of a preset, and of the user's for now."""
 
     def __init__(
         self,
         settings: Settings,
         overrides: Sequence[str] = (),
         *,
+        preset: str = "",
         leftovers: Leftovers | None = None,
         dependencies: Dependencies | None = None,
         on_change: Callable[[], None] = lambda: None,
@@ -52,12 +61,14 @@ class LocalDeployment:
         Args:
             settings: of the environment.
             overrides: `NAME=VALUE` parameters of the template.
+            preset: a file of environments/ by its name, or any such file by its path; empty for none.
             leftovers: what to do with buckets and tables that outlived an earlier stack; they are adopted by default.
             dependencies: libraries to pack with the code; None where the functions' interpreter holds them.
             on_change: called when the engine begins to change something.
         """
         self._settings = settings
         self._overrides = _parsed(overrides)
+        self._preset = preset
         self._leftovers = leftovers
         self._dependencies = dependencies
         self._on_change = on_change
@@ -70,8 +81,35 @@ class LocalDeployment:
         """
         from darkroom.stack import load_environment
 
-        environment = load_environment(self._settings.project / "environments" / "local.toml")
-        return {**environment.parameters, **self._overrides}
+        local = load_environment(self._settings.project / "environments" / "local.toml")
+        preset = self._chosen()
+        return {**local.parameters, **(preset.parameters if preset else {}), **self._overrides}
+
+    def values(self) -> dict[str, str]:
+        """Every parameter of the template but those that the deployment sets itself."""
+        template = self.template()
+        given = {**dict.fromkeys(CODE_PARAMETERS, ""), **self.parameters()}
+        return {name: it for name, it in template.complete(given).items() if name not in CODE_PARAMETERS}
+
+    def source(self) -> Source:
+        """What the parts beside the engine work on.
+
+        Raises:
+            UsageError: the preset cannot be read.
+        """
+        settings = self._settings
+        bucket = self.parameters().get("BucketName") or f"{settings.stack}-{settings.account}"
+        own = self._own()
+        if own is None:
+            return Source(bucket, settings.project / "lambda", settings.project / "web")
+        return Source(bucket, own.code, requirements=own.requirements)
+
+    def _own(self) -> OwnFunction | None:
+        preset = self._chosen()
+        return preset.function if preset else None
+
+    def _chosen(self) -> StackEnvironment | None:
+        return load_preset(self._settings.project, self._preset) if self._preset else None
 
     def template(self) -> Template:
         """The project's template.
@@ -80,8 +118,22 @@ class LocalDeployment:
             UsageError: it is no template.
         """
         from darkroom.stack import Template
+        from darkroom.stack.own_function import with_own_function
 
-        return Template.parse((self._settings.project / "template.yaml").read_text(), name="template.yaml")
+        template = Template.parse(
+            (self._settings.project / "template.yaml").read_text(), name="template.yaml"
+        )
+        own = self._own()
+        return with_own_function(template, own) if own else template
+
+    def _own_libraries(self, source: Source) -> Dependencies | None:
+        if source.requirements is None:
+            return None
+        return own_libraries(
+            source.requirements,
+            python=self._settings.project / ".venv-functions" / "bin" / "python",
+            home=self._settings.home,
+        )
 
     def _addresses(self, known: Container[str]) -> dict[str, str]:
         """The parameters that say under which addresses a browser on this machine finds page and bucket."""
@@ -108,16 +160,17 @@ class LocalDeployment:
 
         settings = self._settings
         template = self.template()
+        source = self.source()
         report("checking the stack")
         deployment = deploy(
             session,
             stack_name=settings.stack,
             template=template,
             parameters={**self._addresses(template.parameters), **self.parameters()},
-            code_root=settings.project / "lambda",
-            page_root=settings.project / "web",
+            code_root=source.code,
+            page_root=source.page,
             artefact_bucket=f"{settings.stack}-artefacts",
-            dependencies=self._dependencies,
+            dependencies=self._own_libraries(source) or self._dependencies,
             # objects outlive a crash of the engine that its tables do not: the new stack takes them in
             leftovers=self._leftovers or Leftovers.ADOPT,
             on_event=tell,
@@ -125,7 +178,14 @@ class LocalDeployment:
         outputs = StackOutputs.from_mapping(deployment.outputs)
         overrides = tuple(f"{name}={value}" for name, value in self._overrides.items())
         return Deployed(
-            outputs.bucket, outputs.table, deployment.actions, overrides, outputs.api, outputs.user_pool
+            outputs.bucket,
+            outputs.table,
+            deployment.actions,
+            overrides,
+            outputs.api,
+            outputs.user_pool,
+            preset=self._preset,
+            own_function=self._own() is not None,
         )
 
 
@@ -138,6 +198,8 @@ def remember(deployed: Deployed, path: Path) -> None:
         "api": deployed.api,
         "user_pool": deployed.user_pool,
         "sign_in": bool(deployed.user_pool),
+        "preset": deployed.preset,
+        "own_function": deployed.own_function,
     }
     write_private(path, json.dumps(content) + "\n")
 
@@ -159,7 +221,35 @@ def remembered(path: Path) -> Deployed:
         tuple(found.get("overrides", ())),
         found.get("api", ""),
         found.get("user_pool", ""),
+        preset=found.get("preset", ""),
+        own_function=found.get("own_function", False),
     )
+
+
+def load_preset(project: Path, preset: str) -> StackEnvironment:
+    """An environment file for a local engine, by its name in environments/ or by its path.
+
+    Raises:
+        UsageError: it is missing (the message lists the others), wrong, or one of AWS.
+    """
+    from darkroom.stack import load_environment
+
+    by_path = "/" in preset or preset.endswith(".toml")
+    path = Path(preset).expanduser().absolute() if by_path else project / "environments" / f"{preset}.toml"
+    found = load_environment(path)
+    if found.aws is not None:
+        raise UsageError(
+            f"{path} is an environment on AWS, and no preset for a local one.",
+            hint=f"`make plan ENV={preset}` shows what a deployment there would do.",
+        )
+    return found
+
+
+def own_libraries(requirements: Path, *, python: Path, home: Path) -> Dependencies:
+    """The libraries of somebody's own Lambda for the interpreter that runs it here."""
+    from darkroom.stack.package import Architecture, Dependencies
+
+    return Dependencies(requirements, Architecture.X86_64, "", home / "libraries", interpreter=python)
 
 
 def _parsed(overrides: Sequence[str]) -> dict[str, str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import boto3
 
+    from darkroom.engine.base import Source
     from darkroom.engine.layout import Layout
     from darkroom.engine.localstack import LocalStackEngine
     from darkroom.engine.supervision import PartStatus
@@ -123,11 +124,12 @@ class Environment:
     def layout(self) -> Layout:
         return self.engine.layout
 
-    def up(self, *, overrides: Sequence[str], report: Report) -> Up:
+    def up(self, *, overrides: Sequence[str], report: Report, preset: str = "") -> Up:
         """Start what does not run, deploy what has changed, start the sync.
 
         Args:
             overrides: `NAME=VALUE` parameters of the template.
+            preset: a file of environments/ by its name, or any such file by its path.
             report: told each step.
 
         Raises:
@@ -138,9 +140,10 @@ class Environment:
         choice = choose(self.settings, report)
         if choice.engine is not self.engine.name:
             self.engine, self._session = engine_named(choice.engine, self.settings), None
-        stack = self._deployment(overrides)
-        stack.parameters()  # a mistake of the user's is told before anything starts
+        stack = self._deployment(overrides, preset)
+        source = stack.source()  # a mistake of the user's is told before anything starts
         with self._lock():
+            self._use(source, report)
             started = self.engine.start(report)
             note(choice, self.settings.home)
             sources = digests(self.settings.project)
@@ -170,12 +173,23 @@ class Environment:
             why=choice.why,
         )
 
-    def _deployment(self, overrides: Sequence[str]) -> LocalDeployment | LocalStackDeployment:
+    def _use(self, source: Source, report: Report) -> None:
+        """Let the parts work on this bucket and code; where others were in use, everything is started anew."""
+        if not isinstance(self.engine, EmbeddedEngine):
+            return
+        self.engine.use(source)
+        if self.engine.is_running() and self.engine.source_in_use() != source:
+            report("stopping, to begin with another bucket or folder of code")
+            self.engine.stop()
+
+    def _deployment(self, overrides: Sequence[str], preset: str) -> LocalDeployment | LocalStackDeployment:
         if isinstance(self.engine, EmbeddedEngine):
-            return LocalDeployment(self.settings, overrides)
+            return LocalDeployment(self.settings, overrides, preset=preset)
         from darkroom.operations.localstack import LocalStackDeployment
 
-        return LocalStackDeployment(self.settings, overrides, pause_sync=self.engine.pause_sync)
+        return LocalStackDeployment(
+            self.settings, overrides, preset=preset, pause_sync=self.engine.pause_sync
+        )
 
     def _keep(self, report: Report) -> None:
         """Have the new stack saved, so that a crash of the engine does not take it.
@@ -251,6 +265,15 @@ class Environment:
     def images(self) -> Images:
         return Images(self.session(), table=remembered(self.layout.stack).table)
 
+    def code_folder(self) -> Path:
+        """Where the functions' code lies: the project's, or somebody's own."""
+        source = self.engine.source_in_use() if isinstance(self.engine, EmbeddedEngine) else None
+        return source.code if source else self.settings.project / "lambda"
+
+    def has_own_function(self) -> bool:
+        """Whether somebody's own Lambda stands in the tagger's place, so that what its records are is not known."""
+        return remembered(self.layout.stack).own_function
+
     def target(self) -> Target:
         """The deployed stack, for commands that work on any."""
         return Target.of(self.session(), self.settings.stack)
@@ -259,6 +282,8 @@ class Environment:
         """Paths in the inbox, relative to it, that have no record yet and are not left out."""
         from darkroom.sync.scan import walk
 
+        if self.has_own_function():
+            return []
         known = {record["ImageID"] for record in self.images().all()}
         folders = walk(str(self.settings.inbox), "", UPLOADS)
         return [file.path for folder in folders for file in folder.files if UPLOADS + file.path not in known]

@@ -13,6 +13,7 @@ from darkroom.engine.keeper import EngineMark, Keeper, run_recovery
 from darkroom.engine.keys import Keys
 from darkroom.engine.lambda_api import LambdaApi
 from darkroom.engine.layout import Layout
+from darkroom.operations.deployment import own_libraries
 from darkroom.operations.reload import Reloader, ReloadState
 from darkroom.stack import package
 from darkroom.sync.watch import Watcher, WatchError
@@ -35,7 +36,8 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--home", type=Path, required=True, help="the state folder")
     parser.add_argument("--run", type=Path, required=True, help="the folder of the sockets")
     parser.add_argument("--code", type=Path, required=True, help="the folder of the functions' code")
-    parser.add_argument("--page", type=Path, required=True, help="the folder of the page's files")
+    parser.add_argument("--page", type=Path, help="the folder of the page's files")
+    parser.add_argument("--requirements", type=Path, help="libraries that go into the package")
     parser.add_argument("--python", type=Path, required=True, help="the functions' interpreter")
     parser.add_argument("--stack", required=True, help="name of the stack")
     parser.add_argument("--region", required=True)
@@ -131,12 +133,15 @@ def main(given: Sequence[str] | None = None) -> int:
         log.error("%s is missing: run `make up`", layout.instance)
         return EXIT_CANNOT_START
     api = LambdaApi(layout, root_key=keys.root_key, region=options.region, stack=options.stack)
+    libraries = options.requirements and own_libraries(
+        options.requirements, python=options.python, home=options.home
+    )
     reloader = Reloader(
         options.code,
         api,
         python=options.python,
         status=layout.reload_status,
-        build=lambda: package.build(options.code, page_root=options.page),
+        build=lambda: package.build(options.code, page_root=options.page, dependencies=libraries),
     )
     mark = EngineMark(layout.engine_socket)
     recovery = [sys.executable, "-m", "darkroom.operations.recovery"]
@@ -163,7 +168,8 @@ def main(given: Sequence[str] | None = None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    watch = FolderWatches((options.code, options.page), keeper.changed)
+    folders = [folder for folder in (options.code, options.page) if folder]
+    watch = FolderWatches(folders, keeper.changed)
     keeper.run(watch)
     watch.stop()
     return 0

@@ -11,13 +11,15 @@ function's time-out and a minute more.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
 from botocore.exceptions import ClientError
 
 from darkroom.engine.venvs import template_runtime
-from darkroom.operations.deployment import Deployed, LocalDeployment
+from darkroom.errors import UsageError
+from darkroom.operations.deployment import LocalDeployment
 from darkroom.operations.localstack_changes import must_recreate, refuse_unsupported
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     import boto3
 
+    from darkroom.engine.base import Source
+    from darkroom.operations.deployment import Deployed
     from darkroom.settings import Settings
     from darkroom.stack import Template
     from darkroom.stack.package import Dependencies
@@ -42,6 +46,7 @@ class LocalStackDeployment:
     Args:
         settings: of the environment.
         overrides: `NAME=VALUE` parameters of the template.
+        preset: a preset's name or file; empty for none.
         pause_sync: called before a function changes.
         libraries: folder of libraries that were installed before; the user's cache folder by default.
     """
@@ -51,6 +56,7 @@ class LocalStackDeployment:
         settings: Settings,
         overrides: Sequence[str] = (),
         *,
+        preset: str = "",
         pause_sync: Callable[[], None] = lambda: None,
         libraries: Path | None = None,
     ) -> None:
@@ -62,6 +68,7 @@ class LocalStackDeployment:
         self._local = LocalDeployment(
             settings,
             overrides,
+            preset=preset,
             leftovers=Leftovers.DROP,
             dependencies=dependencies_of(settings.project, libraries=libraries),
             on_change=self._begin,
@@ -70,6 +77,20 @@ class LocalStackDeployment:
     def parameters(self) -> Mapping[str, str]:
         """What differs from the template's defaults."""
         return self._local.parameters()
+
+    def source(self) -> Source:
+        """What the parts beside the engine work on.
+
+        Raises:
+            UsageError: the preset wants what runs on the embedded engine only.
+        """
+        source = self._local.source()
+        if source.code != self._settings.project / "lambda":
+            raise UsageError(
+                "Your own Lambda runs on the embedded engine only.",
+                hint="Run `make up ENGINE=embedded PRESET=…`.",
+            )
+        return source
 
     def deploy(self, session: boto3.Session, report: Callable[[str], None]) -> Deployed:
         """Make the stack what template, parameters and code say.
@@ -97,7 +118,7 @@ class LocalStackDeployment:
             time.sleep(_POLLER_S)
         if restored := uploads.restore(deployed.bucket):
             actions.append(f"brought {restored} uploads back; they are analysed again")
-        return Deployed(deployed.bucket, deployed.table, (*actions, *deployed.changes), deployed.overrides)
+        return replace(deployed, changes=(*actions, *deployed.changes))
 
     def _begin(self) -> None:
         if not self._changing:

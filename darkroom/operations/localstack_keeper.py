@@ -16,7 +16,7 @@ from darkroom.engine.keeper import Keeper
 from darkroom.engine.localstack import LocalStackEngine
 from darkroom.engine.localstack.api import LambdaApi
 from darkroom.errors import DarkroomError
-from darkroom.operations.deployment import remember, remembered
+from darkroom.operations.deployment import Deployed, remember, remembered
 from darkroom.operations.keeper import FolderWatches, stamp
 from darkroom.operations.localstack import LocalStackDeployment, dependencies_of
 from darkroom.operations.recovery import exclusive
@@ -54,8 +54,10 @@ def recover(settings: Settings, engine: LocalStackEngine) -> bool:
     """Deploy again as the last `up` did; False when it did not work."""
     log.warning("LocalStack has been restarted and has forgotten everything: the stack is deployed again")
     path = engine.layout.stack
-    overrides = remembered(path).overrides if path.exists() else ()
-    deployment = LocalStackDeployment(settings, overrides, pause_sync=engine.pause_sync)
+    before = remembered(path) if path.exists() else Deployed("", "", ())
+    deployment = LocalStackDeployment(
+        settings, before.overrides, preset=before.preset, pause_sync=engine.pause_sync
+    )
     try:
         with exclusive(engine.layout.home):
             deployed = deployment.deploy(engine.session(), lambda line: log.info("%s", line))

@@ -61,6 +61,13 @@ class Images:
                 f"The table {self._table} is not there.", hint="Run `make up`: it deploys what is missing."
             ) from None
 
+    def items(self) -> list[Record]:
+        """Every item as it is, of whatever shape: for the table of somebody's own Lambda."""
+        from boto3.dynamodb.types import TypeDeserializer
+
+        pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
+        return [_record(TypeDeserializer(), item) for page in pages for item in page["Items"]]
+
     def newest_first(self) -> list[Record]:
         """Every record, the one tagged last at the top."""
         return sorted(

@@ -26,6 +26,7 @@ from urllib.parse import quote_plus
 import filelock
 
 from darkroom.errors import DarkroomError, EngineError
+from darkroom.operations.deployment import Deployed, LocalDeployment, remember, remembered
 from darkroom.operations.rebuilding import Known, Place, Rebuilder, Stored
 
 if TYPE_CHECKING:
@@ -113,7 +114,12 @@ class Recovery:
         started = time.monotonic()
         session = self._engine.session()
         deployed, stack = self._stack(session)
-        self._engine.refresh_functions(new_credentials=deployed)
+        self._engine.refresh_functions(new_credentials=bool(deployed.changes))
+        if deployed.own_function:  # what its records are is not known here: it sees every upload again
+            self._let_events_finish()
+            uploads = self._uploads(session, stack, deployed)
+            self._send(session, stack, uploads)
+            return Recovered(bool(deployed.changes), 0, len(uploads), 0, time.monotonic() - started)
         rebuilder = Rebuilder(
             session,
             place_of(session, stack),
@@ -129,28 +135,39 @@ class Recovery:
             unsettled = still_unsettled(unsettled, rebuilder.known())
             self._send(session, stack, unsettled)
         return Recovered(
-            deployed,
+            bool(deployed.changes),
             len(rebuilt.written),
             len(unsettled),
             len(rebuilt.orphans),
             time.monotonic() - started,
         )
 
-    def _stack(self, session: boto3.Session) -> tuple[bool, StackOutputs]:
+    def _uploads(self, session: boto3.Session, stack: StackOutputs, deployed: Deployed) -> dict[str, Stored]:
+        """Everything in the bucket that starts the function."""
+        deployment = LocalDeployment(self._settings, deployed.overrides, preset=deployed.preset)
+        prefix = deployment.values()["TriggerPrefix"]
+        pages = session.client("s3").get_paginator("list_objects_v2")
+        return {
+            found["Key"]: Stored(found["ETag"].strip('"'), found["LastModified"])
+            for page in pages.paginate(Bucket=stack.bucket, Prefix=prefix)
+            for found in page.get("Contents", [])
+        }
+
+    def _stack(self, session: boto3.Session) -> tuple[Deployed, StackOutputs]:
         """Deploy the stack as the last `up` did; that is one question where the engine came back with it.
 
         Returns:
-            Whether anything had to be deployed, and the stack.
+            What had to be deployed, and the stack.
         """
-        from darkroom.operations.deployment import LocalDeployment, remember, remembered
         from darkroom.stack import read_outputs
 
         path = self._engine.layout.stack
-        overrides = remembered(path).overrides if path.exists() else ()
-        deployed = LocalDeployment(self._settings, overrides).deploy(session, self._report)
+        before = remembered(path) if path.exists() else Deployed("", "", ())
+        deployment = LocalDeployment(self._settings, before.overrides, preset=before.preset)
+        deployed = deployment.deploy(session, self._report)
         if deployed.changes:
             remember(deployed, path)
-        return bool(deployed.changes), read_outputs(session, self._settings.stack)
+        return deployed, read_outputs(session, self._settings.stack)
 
     def _let_events_finish(self) -> None:
         """Wait for events that the runtime had accepted before: their uploads need no second one."""

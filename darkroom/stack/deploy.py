@@ -235,8 +235,24 @@ def deploy(
     """
     job = Job(session, stack_name, artefact_bucket, leftovers, on_event=on_event, timeout_s=timeout_s)
     code = package.build(code_root, page_root=page_root, dependencies=dependencies)
-    prepared = prepare(job, Release(template, parameters, code, tags or {}))
-    return execute(job, prepared, allowed_losses=template.resources)
+    release = Release(template, parameters, code, tags or {})
+    prepared = prepare(job, release)
+    if leftovers is Leftovers.ADOPT and _is_in_the_way(job, prepared):
+        # an update cannot take in what exists; a new stack can, and what holds data outlives the old one
+        discard(job, prepared)
+        job.stacks.delete()
+        prepared = prepare(job, release)
+    return execute(job, prepared, allowed_losses={it.logical_id for it in prepared.plan.resources})
+
+
+def _is_in_the_way(job: Job, prepared: Prepared) -> bool:
+    """Whether an update would create a bucket, table or queue that exists already, left over from before."""
+    if prepared.plan.action is not Action.UPDATE:
+        return False
+    own = {it.rpartition("/")[2] for it in job.stacks.physical_ids().values()}
+    values = {**prepared.values, **_pseudo_parameters(job)}
+    found = find_leftovers(job.session, prepared.release.template, values)
+    return any(it.name not in own for it in found)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,9 @@ stack = "darkroom"               # name of the stack
 images_per_month = 10_000
 usd_per_month = 25.0
 
+[function]                       # somebody's own Lambda in the tagger's place: see `own_function`
+code = "../../my-tagger"
+
 [stand_in]                       # a local engine in AWS's place, for a rehearsal
 endpoint_url = "http://127.0.0.1:4599"
 home = "../.darkroom-rehearsal"
@@ -33,12 +36,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from darkroom.errors import UsageError
+from darkroom.stack import own_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-_TABLES = ("parameters", "tags", "aws", "budget", "stand_in")
+    from darkroom.stack.own_function import OwnFunction
+
+_TABLES = ("parameters", "tags", "aws", "budget", "function", "stand_in")
 _TEXTS = ("description", "extends")
 _ACCOUNT_ID = re.compile(r"\d{12}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -102,6 +108,7 @@ class Environment:
     aws: AwsTarget | None = None
     budget: Budget = field(default_factory=Budget)
     stand_in: StandIn | None = None
+    function: OwnFunction | None = None
 
 
 def load_environment(path: Path) -> Environment:
@@ -133,6 +140,7 @@ def _load(path: Path, *, seen: tuple[Path, ...]) -> Environment:
         aws=_aws(path, data["aws"]) if "aws" in data else None,
         budget=_budget(path, data.get("budget", {})),
         stand_in=_stand_in(path, data["stand_in"]) if "stand_in" in data else None,
+        function=own_function.parse(path, data["function"]) if "function" in data else base.function,
     )
 
 

@@ -63,17 +63,23 @@ class Dependencies:
         architecture: processor that they are for.
         python: version of the function's runtime, such as `3.13`.
         cache: folder for what was installed before; one folder per content of the requirements.
+        interpreter: the Python on this machine that they are for, instead of Lambda's platform.
     """
 
     requirements: Path
     architecture: Architecture
     python: str
     cache: Path
+    interpreter: Path | None = None
+
+    @property
+    def _platform(self) -> str:
+        return str(self.interpreter) if self.interpreter else self.architecture.platform
 
     @property
     def folder(self) -> Path:
         """Where they lie once they are installed."""
-        wanted = "\n".join((self.requirements.read_text(), self.architecture.platform, self.python))
+        wanted = "\n".join((self.requirements.read_text(), self._platform, self.python))
         return self.cache / hashlib.sha256(wanted.encode()).hexdigest()[:16]
 
 
@@ -153,20 +159,16 @@ def install(dependencies: Dependencies, *, run: Run) -> Path:
         return target
     unfinished = target.with_name(target.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
+    python = dependencies.interpreter or sys.executable
+    for_lambda = (
+        *("--only-binary", ":all:", "--implementation", "cp"),
+        *("--platform", dependencies.architecture.platform, "--python-version", dependencies.python),
+    )
     run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-compile",
-                "--disable-pip-version-check",
-            ),
+            *(str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"),
             *("--requirement", str(dependencies.requirements), "--target", str(unfinished)),
-            *("--only-binary", ":all:", "--implementation", "cp"),
-            *("--platform", dependencies.architecture.platform, "--python-version", dependencies.python),
+            *(() if dependencies.interpreter else for_lambda),
         ]
     )
     unfinished.replace(target)

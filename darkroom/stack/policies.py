@@ -141,7 +141,8 @@ def _of_resource(key: str, kind: str, properties: Mapping[str, Any]) -> Iterator
         )
         return
     yield from _of_document(key, "trust", properties.get("AssumeRolePolicyDocument"))
-    for policy in properties.get("Policies") or ():
+    policies = properties.get("Policies")  # of a user pool they are rules for passwords, and no list
+    for policy in policies if isinstance(policies, list) else ():
         yield from _of_document(key, str(policy.get("PolicyName", "")), policy.get("PolicyDocument"))
     yield from _of_document(key, "", properties.get("PolicyDocument"))
     for arn in properties.get("ManagedPolicyArns") or ():

@@ -61,6 +61,12 @@ class Template:
         """SHA-256 of the text."""
         return hashlib.sha256(self.body.encode()).hexdigest()
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The whole template as data, with functions in their long form; a copy for the caller."""
+        found: dict[str, Any] = yaml.load(self.body, _Loader)  # noqa: S506  (a SafeLoader with CloudFormation's tags)
+        return found
+
     @classmethod
     def load(cls, path: Path) -> Template:
         """Read a template file.
