@@ -19,7 +19,7 @@ from darkroom.engine.internal import EngineSocket
 from darkroom.engine.keys import Keys, create_user, write_private
 from darkroom.engine.layout import Layout, layout_of
 from darkroom.engine.parts import (
-    FUNCTIONS,
+    WARM_FUNCTIONS,
     Part,
     client_environment,
     engine_part,
@@ -28,6 +28,7 @@ from darkroom.engine.parts import (
     runtime_part,
     sync_part,
 )
+from darkroom.engine.streams import forget_places
 from darkroom.engine.supervision import PartStatus, Supervisor
 from darkroom.engine.truth import EngineRun, Truth, flush
 from darkroom.engine.venvs import Venv, ensure, runtime_of, template_runtime, venvs_of
@@ -109,6 +110,7 @@ class EmbeddedEngine:
         if not saved and (broken := put_aside(self.layout.objects, self.layout.damaged)):
             report(f"put aside into {self.layout.damaged} what was not whole on disk: {', '.join(broken)}")
         self._truth.begin()
+        forget_places(self.layout.engine_state)
         self._supervisor.write(self._parts(keys, venvs))
         in_use = {name: value and str(value) for name, value in asdict(self._source).items()}
         write_private(self.layout.source, json.dumps(in_use) + "\n")
@@ -176,6 +178,7 @@ class EmbeddedEngine:
         self._supervisor.stop_part("engine")
         saved = self._truth.stopped(since=since) and complete
         self._truth.begin()
+        forget_places(self.layout.engine_state)
         self._supervisor.start_part("engine")
         self.wait_ready()
         if saved and (run := self.engine_run()) is not None:
@@ -224,12 +227,12 @@ class EmbeddedEngine:
         return FileLog(self.layout.logs / f"{name}.log")
 
     def refresh_functions(self, *, new_credentials: bool = False) -> None:
-        """Let the runtime see a deployment at once, and start a worker for each function.
+        """Let the runtime see a deployment at once, and start a worker for each function that somebody waits for.
 
         Args:
             new_credentials: roles were made anew, so that sessions of the old ones are void.
         """
-        names = [f"{self._settings.stack}-{function}" for function in FUNCTIONS]
+        names = [f"{self._settings.stack}-{function}" for function in WARM_FUNCTIONS]
         runtime_client.refresh(self.layout.runtime_socket, warm=names, new_credentials=new_credentials)
 
     def warnings(self) -> list[str]:

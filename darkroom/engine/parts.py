@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 ACCOUNT = "000000000000"
 """The account of LocalStack, and of every emulator unless told otherwise."""
-FUNCTIONS = ("tagger", "api")
+FUNCTIONS = ("tagger", "api", "statistics", "rescan")
 """The template's functions, by the end of their names: the engine must know them before they exist."""
+WARM_FUNCTIONS = ("tagger", "api")
+"""Those that have a worker from the start: for the others nobody waits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import counters, postings
 from pipeline.postings import Kind, sharded
+from pipeline.reading import read_items
 from pipeline.records import Record, Status, from_item
 from pipeline.store import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from types_boto3_dynamodb import DynamoDBClient
 
@@ -36,10 +37,6 @@ EXAMINED_PER_PAGE = 1000
 """So many postings a page looks at, at most: where few of them match, it may hold less than it could, and its
 cursor goes on behind them."""
 _READERS = 8
-_KEYS_PER_READ = 100
-"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
-_FIRST_WAIT_S = 0.02
-_ATTEMPTS = 8
 
 
 class CursorError(ValueError):
@@ -168,10 +165,10 @@ class Catalogue:
         """The records of images, in the order asked for; those that have none are left out."""
         found: dict[str, Record] = {}
         names = list(dict.fromkeys(image_ids))
-        for start in range(0, len(names), _KEYS_PER_READ):
-            for item in self._items(names[start : start + _KEYS_PER_READ]):
-                if "Status" in item and item["Status"]["S"] != Status.DELETED:
-                    found[item["ImageID"]["S"]] = record_of(item)
+        keys = [{"ImageID": {"S": name}} for name in names]
+        for item in read_items(self._client, self._images_table, keys, sleep=self._sleep):
+            if "Status" in item and item["Status"]["S"] != Status.DELETED:
+                found[item["ImageID"]["S"]] = record_of(item)
         return [found[name] for name in names if name in found]
 
     def suggestions(self, prefix: str, *, limit: int) -> list[Suggestion]:
@@ -243,20 +240,6 @@ class Catalogue:
         if lane.ahead:
             lane.before = lane.ahead[-1]["sk"]
         return float(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
-
-    def _items(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Items of the images table by BatchGetItem, which may return a part and name the rest."""
-        keys: list[Mapping[str, Any]] = [{"ImageID": {"S": name}} for name in names]
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                self._sleep(_FIRST_WAIT_S * 2**attempt)
-            answer = self._client.batch_get_item(RequestItems={self._images_table: {"Keys": keys}})
-            yield from answer["Responses"].get(self._images_table, [])
-            left = answer.get("UnprocessedKeys", {}).get(self._images_table)
-            if not left:
-                return
-            keys = list(left["Keys"])
-        raise TimeoutError(f"DynamoDB did not answer for {len(keys)} of {len(names)} records")
 
 
 class _Reading:

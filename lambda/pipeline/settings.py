@@ -100,13 +100,36 @@ class Settings:
             analyzers=reader.analyzers("ANALYZERS"),
             emotion_confidence=reader.number("EMOTION_CONFIDENCE", low=0, high=100, default="75"),
             moderation_confidence=reader.number("MODERATION_CONFIDENCE", low=0, high=100, default="50"),
-            index=Index(
-                reader.text("INDEX_TABLE_NAME"),
-                int(reader.number("INDEX_SHARDS", low=1, high=MAX_SHARDS, whole=True)),
-            ),
+            index=Index(reader.text("INDEX_TABLE_NAME"), reader.shards("INDEX_SHARDS")),
         )
-        if reader.problems:
-            raise ConfigurationError("The function is not configured: " + "; ".join(reader.problems) + ".")
+        reader.check()
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsSettings:
+    """The checked settings of the statistics function; `STATISTICS_TABLE_NAME` is its table."""
+
+    region: str
+    table_name: str
+    statistics_table: str
+    shards: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> StatisticsSettings:
+        """Read and check the variables.
+
+        Raises:
+            ConfigurationError: naming every variable that is missing or wrong, not only the first.
+        """
+        reader = Reader(environment)
+        settings = cls(
+            region=reader.text("AWS_REGION"),
+            table_name=reader.text("TABLE_NAME"),
+            statistics_table=reader.text("STATISTICS_TABLE_NAME"),
+            shards=reader.shards("INDEX_SHARDS"),
+        )
+        reader.check()
         return settings
 
 
@@ -116,6 +139,14 @@ class Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.problems: list[str] = []
+
+    def check(self) -> None:
+        """Raise what is wrong, all of it."""
+        if self.problems:
+            raise ConfigurationError("The function is not configured: " + "; ".join(self.problems) + ".")
+
+    def shards(self, name: str) -> int:
+        return int(self.number(name, low=1, high=MAX_SHARDS, whole=True))
 
     def text(self, name: str, *, default: str = "") -> str:
         value = self._environment.get(name, default).strip()

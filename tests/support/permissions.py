@@ -21,6 +21,7 @@ class Proof(StrEnum):
 
     TAGGING = "without it no image is tagged"
     RESCANNING = "without it a rescan fails"
+    COUNTING = "without it an image is not counted"
     AS_ROLE = "without it the engine refuses the call to a session of the role"
     PAGE = "without it a call of the API fails"
     STATIC = "not enforced by the engine: checked against the reference only"
@@ -46,6 +47,7 @@ _PLACE = r"arn:\$\{AWS::Partition\}"
 OBJECT = ResourceType("object", _PLACE + r":s3:::\$\{\w+\}/(\$\{\w+\}|[\w-]+/)\*")
 BUCKET = ResourceType("bucket", _PLACE + r":s3:::\$\{\w+\}")
 TABLE = ResourceType("table", r"AWS::DynamoDB::Table\.Arn")
+STREAM = ResourceType("stream", r"AWS::DynamoDB::Table\.StreamArn|\$\{Images\.Arn\}/stream/\*")
 QUEUE = ResourceType("queue", r"AWS::SQS::Queue\.Arn")
 _GROUP = (
     _PLACE
@@ -177,7 +179,41 @@ API = (
     Permission("lambda:InvokeFunction", "Write", FUNCTION_ALIAS, "has an image analysed again", Proof.PAGE),
     *_OWN_LOGS,
 )  # fmt: skip
-ROLES: dict[str, tuple[Permission, ...]] = {"TaggerRole": TAGGER, "RescanRole": RESCAN, "ApiRole": API}
+_STREAM_NOTE = "the engine reads the stream itself, without the role"
+COUNTER = (
+    Permission(
+        "dynamodb:DescribeStream", "Read", STREAM,
+        "Lambda finds the shards of the stream as the role", Proof.STATIC, _STREAM_NOTE,
+    ),
+    Permission(
+        "dynamodb:GetShardIterator", "Read", STREAM,
+        "Lambda finds its place in a shard as the role", Proof.STATIC, _STREAM_NOTE,
+    ),
+    Permission(
+        "dynamodb:GetRecords", "Read", STREAM,
+        "Lambda reads which records changed as the role", Proof.STATIC, _STREAM_NOTE,
+    ),
+    Permission(
+        "dynamodb:ListStreams", "Read", STREAM,
+        "Lambda checks that the table has a stream as the role", Proof.STATIC, _STREAM_NOTE,
+    ),
+    Permission(
+        "dynamodb:BatchGetItem", "Read", TABLE,
+        "reads what records say, and what their images were counted as", Proof.COUNTING,
+    ),
+    Permission("dynamodb:PutItem", "Write", TABLE, "notes what an image is counted as", Proof.COUNTING),
+    Permission("dynamodb:UpdateItem", "Write", TABLE, "adds to the counters", Proof.COUNTING),
+    Permission(
+        "dynamodb:DeleteItem", "Write", TABLE, "forgets an image that was deleted", Proof.COUNTING
+    ),
+    *_OWN_LOGS,
+)  # fmt: skip
+ROLES: dict[str, tuple[Permission, ...]] = {
+    "TaggerRole": TAGGER,
+    "RescanRole": RESCAN,
+    "CounterRole": COUNTER,
+    "ApiRole": API,
+}
 """Logical id of each role in the template -> its permissions."""
 
 

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING
 import pytest
 from moto import mock_aws
 
-from tests.unit.pipeline.world import BUCKET, INDEX, ONCE, REGION, SESSION, TABLE, FakeRekognition, World
+from tests.unit.pipeline.world import (
+    BUCKET,
+    INDEX,
+    ONCE,
+    REGION,
+    SESSION,
+    STATISTICS,
+    TABLE,
+    FakeRekognition,
+    World,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,15 +49,19 @@ def make_world(*, versioned: bool = False) -> World:
         AttributeDefinitions=[{"AttributeName": "ImageID", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    dynamodb.create_table(
-        TableName=INDEX.table,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    for table in (INDEX.table, STATISTICS):
+        dynamodb.create_table(
+            TableName=table,
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
     return World(s3, dynamodb, FakeRekognition())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,10 +23,11 @@ from moto.core.models import botocore_stubber
 from PIL import Image
 
 from pipeline.analysis import Analysis
+from pipeline.counting import Counting, counter_key, tally_of
 from pipeline.deletes import Remover
 from pipeline.events import Removal, Upload
 from pipeline.ordering import iso_utc
-from pipeline.postings import Index
+from pipeline.postings import Index, Indexed
 from pipeline.records import from_item, to_item
 from pipeline.settings import Settings
 from pipeline.store import Store
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 BUCKET = "darkroom-123456789012"
 TABLE = "ImageLabels"
 INDEX = Index("LabelIndex", 4)
+STATISTICS = "Statistics"
 REGION = "us-east-1"
 SESSION = boto3.Session("AKIDEXAMPLE", "example", region_name=REGION)
 """One for all tests, because it keeps the services' models that every client needs."""
@@ -187,11 +190,29 @@ class World:
 
     def postings(self) -> dict[str, dict[str, Any]]:
         """Everything in the index: `<partition key without shard> <key of the image>` -> the posting."""
-        pages = self.dynamodb.get_paginator("scan").paginate(TableName=INDEX.table)
-        items = [from_item(item) for page in pages for item in page["Items"]]
+        items = self.everything_in(INDEX.table)
         found = {f"{it['pk'].rpartition('#')[0]} {it['ImageID']}": it for it in items}
         assert len(found) == len(items), "an image has two postings under one name"
         return found
+
+    def counting(self, *, slot: int = 0) -> Counting:
+        return Counting(self.dynamodb, images_table=TABLE, statistics_table=STATISTICS, slot=slot)
+
+    def statistics(self) -> dict[str, Record]:
+        """Everything in the statistics table, by both keys."""
+        return {f"{it['pk']} {it['sk']}": it for it in self.everything_in(STATISTICS)}
+
+    def counters(self) -> dict[str, int]:
+        """The counters that are not 0, over all slots."""
+        sums: Counter[str] = Counter()
+        for item in self.everything_in(STATISTICS):
+            if item["sk"] != "counted":
+                sums[item["sk"]] += item["Images"]
+        return {key: number for key, number in sums.items() if number}
+
+    def everything_in(self, table: str) -> list[Record]:
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=table)
+        return [from_item(item) for page in pages for item in page["Items"]]
 
     @contextmanager
     def dynamodb_batch(self, table: str = INDEX.table) -> Iterator[Callable[[Record], None]]:
@@ -268,6 +289,15 @@ class Interruptions:
     def _done(self, **_: Any) -> None:
         if self._after and len(self.calls) == self._at:
             raise PowerCutError
+
+
+def counted_anew(world: World) -> dict[str, int]:
+    """What the counters have to say by the records that there are."""
+    expected: Counter[str] = Counter()
+    for item in world.everything_in(TABLE):
+        for name, number in tally_of(Indexed.from_fields(item.get("Indexed"))).items():
+            expected[counter_key(name)] += number
+    return dict(expected)
 
 
 class CancelledTransactions:
