@@ -23,6 +23,9 @@ endif
 ifdef ENGINE
 export DARKROOM_ENGINE := $(ENGINE)
 endif
+ifdef REKOGNITION
+export DARKROOM_REKOGNITION := $(REKOGNITION)
+endif
 
 
 .PHONY: help up down status logs test test-contract test-browser test-compose test-long test-promotion gate plan deploy lint bench clean lock format

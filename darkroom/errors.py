@@ -6,7 +6,9 @@
     ├── EngineError         (4)   a part of the local environment cannot start or died
     ├── DeployError         (5)   the stack was refused or rolled back
     ├── NotFoundError       (6)   no such file, key, function or record
-    └── FunctionFailedError (7)   a function that was invoked by hand raised, timed out or did not start
+    ├── FunctionFailedError (7)   a function that was invoked by hand raised, timed out or did not start
+    ├── DifferenceError     (8)   what was compared differs
+    └── IncompleteError     (9)   a command could do only a part of its work
 
 Anything else that escapes is a bug of ours and keeps its traceback (exit code 1).
 """
@@ -64,3 +66,15 @@ class FunctionFailedError(DarkroomError):
     """A function that was invoked by hand raised, timed out or did not start."""
 
     exit_code = 7
+
+
+class DifferenceError(DarkroomError):
+    """What was compared differs."""
+
+    exit_code = 8
+
+
+class IncompleteError(DarkroomError):
+    """A command could do only a part of its work, for example because a budget was reached."""
+
+    exit_code = 9

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from darkroom.errors import UsageError
@@ -62,6 +62,14 @@ class Settings(BaseSettings):
     """How many function workers may run at once, over all functions."""
     functions_python: Path | None = None
     """Interpreter of the functions; by default the one that matches the template's Runtime, if there is one."""
+    rekognition: str | None = None
+    """Mode of the local Rekognition after `up`; by default stub at a start, and as it is where it runs."""
+    aws_endpoint_url: str | None = None
+    """Where real AWS is asked, instead of the region's own address: for tests."""
+    budget: str | None = None
+    """Dollars that may be spent at AWS in a calendar month, or none."""
+    ledger: Path | None = None
+    """Where money spent at AWS is written down; by default one file per user, whatever the project."""
     mirror: bool = False
     """Delete from ``uploads/`` what is deleted from the folder (only what the sync uploaded itself)."""
 
@@ -84,11 +92,30 @@ class Settings(BaseSettings):
         """The one origin of page and API."""
         return f"http://127.0.0.1:{self.page}"
 
+    @field_validator("rekognition")
+    @classmethod
+    def _is_a_mode(cls, value: str | None) -> str | None:
+        from darkroom.rekognition.modes import Mode
+
+        known = [mode.value for mode in Mode]
+        if value is not None and value not in known:
+            msg = f"must be one of {', '.join(known)}"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("budget")
+    @classmethod
+    def _is_a_budget(cls, value: str | None) -> str | None:
+        from darkroom.rekognition.modes import budget_of
+
+        if value is not None:
+            budget_of(value)
+        return value
+
     def absolute(self) -> Settings:
         """The same settings with every path absolute, so that they hold in another working folder."""
-        paths = {
-            name: Path(getattr(self, name)).expanduser().absolute() for name in ("home", "inbox", "project")
-        }
+        named = {name: getattr(self, name) for name in ("home", "inbox", "project", "ledger")}
+        paths = {name: Path(path).expanduser().absolute() for name, path in named.items() if path is not None}
         return self.model_copy(update=paths)
 
 

@@ -41,7 +41,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "drift": ("upkeep", "Show what was changed past CloudFormation."),
     "destroy": ("upkeep", "Delete the stack on AWS; images and records stay."),
     "stand-in": ("upkeep", "An engine that stands in for AWS, for a rehearsal."),
-    "rekognition": ("rekognition", "Decide what is in a picture; let calls fail on purpose."),
+    "record": ("record", "Ask real AWS about pictures, and keep the answers."),
+    "rekognition": ("rekognition", "Decide what is in a picture; modes, recordings, faults."),
 }
 """Command -> module of this package that defines it, and its line in the overview."""
 

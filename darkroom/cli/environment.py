@@ -9,6 +9,7 @@ import click
 
 from darkroom.cli import console
 from darkroom.cli.progress import show_uploads, steps
+from darkroom.cli.real_options import mode_lines
 
 if TYPE_CHECKING:
     from darkroom.operations.environment import Environment, Status
@@ -146,6 +147,8 @@ def _print_status(environment: Environment, status: Status) -> None:
     out(f"  endpoint  {status.endpoint}")
     out(f"  folder    {environment.settings.inbox}: {_sync_line(status.sync)}", soft_wrap=True)
     out(f"  queue     {_queue_line(status.runtime)}", soft_wrap=True)
+    for line in mode_lines(status.rekognition) if status.rekognition else ():
+        out(f"  {line}", soft_wrap=True, markup=False)
     for name, path in status.left_out:
         out(f"  left out  {console.printable(name)}: {path}", soft_wrap=True, markup=False)
     for line in status.troubles:

@@ -98,7 +98,7 @@ def show_command(endpoint: str | None, as_json: bool) -> None:
     """Show what is set, and how often it has fired."""
     from darkroom.rekognition.control import show_faults
 
-    with _control(endpoint) as control:
+    with reached(endpoint) as control:
         _print(show_faults(control.endpoint, token=control.token), as_json=as_json)
 
 
@@ -109,7 +109,7 @@ def clear_command(endpoint: str | None, as_json: bool) -> None:
     """End all faults."""
     from darkroom.rekognition.control import clear_faults
 
-    with _control(endpoint) as control:
+    with reached(endpoint) as control:
         _print(clear_faults(control.endpoint, token=control.token), as_json=as_json)
 
 
@@ -154,7 +154,7 @@ def set_command(plan: Any, endpoint: str | None, as_json: bool, **options: Any) 
             "No fault is named.",
             hint="For example --throttle 30%; `darkroom rekognition faults clear` ends all.",
         )
-    with _control(endpoint) as control:
+    with reached(endpoint) as control:
         _print(set_faults(control.endpoint, document, token=control.token), as_json=as_json)
 
 
@@ -199,7 +199,7 @@ def _plan_file(file: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _control(endpoint: str | None) -> Iterator[Control]:
+def reached(endpoint: str | None) -> Iterator[Control]:
     """Where to ask; what goes wrong there is a user's error."""
     from darkroom.errors import UsageError
     from darkroom.operations.environment import Environment

@@ -10,6 +10,7 @@ import click
 
 from darkroom.cli import console
 from darkroom.cli.faults import faults_command
+from darkroom.cli.rekognition_modes import mode_command, recordings_command, verify_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,8 @@ def rekognition_command() -> None:
     """Decide what is in a picture: answers of the local Rekognition, and its faults."""
 
 
-rekognition_command.add_command(faults_command)
+for _command in (faults_command, mode_command, recordings_command, verify_command):
+    rekognition_command.add_command(_command)
 
 
 class _Confidence(click.ParamType[tuple[str, float]]):

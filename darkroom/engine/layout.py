@@ -120,6 +120,10 @@ class Layout:
         return self.home / "source.json"
 
     @property
+    def rekognition_mode(self) -> Path:
+        return self.home / "rekognition.json"
+
+    @property
     def stack(self) -> Path:
         return self.home / "stack.json"
 

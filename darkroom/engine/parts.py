@@ -24,6 +24,7 @@ from darkroom.engine.keys import PROFILE, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from darkroom.engine.base import Source
     from darkroom.engine.layout import Layout
@@ -114,6 +115,7 @@ def gateway_part(settings: Settings, layout: Layout) -> Part:
         "--engine-socket", layout.engine_socket.name,
         "--runtime-socket", layout.runtime_socket.name,
         "--fixtures", str(settings.project / "fixtures" / "rekognition"),
+        "--ledger", str(_ledger(settings)),
     )  # fmt: skip
     return Part("gateway", command, _base(layout))
 
@@ -189,8 +191,16 @@ def localstack_keeper_part(settings: Settings, layout: Layout) -> Part:
 
 def _settings_of(settings: Settings) -> dict[str, str]:
     """The settings as variables, for a part that is a command of its own."""
-    given = settings.model_dump(mode="json", exclude_none=True)
+    # the recovery neither switches Rekognition's mode, for which it has no keys, nor finds the user's own folders
+    given = settings.model_dump(mode="json", exclude_none=True, exclude={"rekognition"})
+    given["ledger"] = str(_ledger(settings))
     return {f"DARKROOM_{name.upper()}": str(value) for name, value in given.items()}
+
+
+def _ledger(settings: Settings) -> Path:
+    from darkroom.rekognition.spending import default_ledger
+
+    return settings.ledger or default_ledger()
 
 
 def client_environment(settings: Settings, layout: Layout) -> dict[str, str]:

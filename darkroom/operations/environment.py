@@ -17,6 +17,7 @@ from darkroom.errors import EngineError, NotRunningError
 from darkroom.operations.deployment import LocalDeployment, remember, remembered
 from darkroom.operations.records import UPLOADS, Images, candidate_keys
 from darkroom.operations.recovery import Recovery, exclusive
+from darkroom.operations.rekognition import forget_mode, status_of, switch_as_set
 from darkroom.operations.sources import changed_sources, digests, note_deployed
 from darkroom.operations.target import Target
 
@@ -68,6 +69,7 @@ class Status:
         runtime: what the Lambda runtime says of itself, empty when it does not answer.
         reload: what became of the code that was saved last (see `darkroom.operations.reload`), empty before.
         changed: files that have changed since the last `up` and are deployed by the next one.
+        rekognition: the local Rekognition's mode (see `darkroom.rekognition.switch`), empty when it does not answer.
     """
 
     running: bool
@@ -77,6 +79,7 @@ class Status:
     runtime: dict[str, Any] = field(default_factory=dict)
     reload: dict[str, Any] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    rekognition: dict[str, Any] = field(default_factory=dict)
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
@@ -133,7 +136,8 @@ class Environment:
             report: told each step.
 
         Raises:
-            UsageError: a parameter that the template does not have, or a value that it does not allow.
+            UsageError: a parameter that the template does not have, or a value that it does not allow; or the mode of
+                Rekognition that is set cannot be had.
             EngineError: the engine cannot start.
             DeployError: the stack was refused or rolled back.
         """
@@ -144,6 +148,8 @@ class Environment:
         source = stack.source()  # a mistake of the user's is told before anything starts
         with self._lock():
             self._use(source, report)
+            if not self.engine.is_running():
+                forget_mode(self)
             started = self.engine.start(report)
             note(choice, self.settings.home)
             sources = digests(self.settings.project)
@@ -160,6 +166,7 @@ class Environment:
             )
             if started or deployed.changes:
                 self.engine.refresh_functions()
+            switch_as_set(self, report)
             self.engine.start_sync()
         return Up(
             endpoint=self.engine.endpoint,
@@ -228,6 +235,7 @@ class Environment:
             runtime=self.engine.runtime_status(),
             reload=_read_json(self.layout.reload_status),
             changed=changed_sources(self.layout.home, self.settings.project),
+            rekognition=status_of(self),
         )
 
     def sync_status(self) -> dict[str, Any]:

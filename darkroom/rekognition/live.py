@@ -399,4 +399,12 @@ def _size(interaction: Interaction) -> tuple[int, int] | None:
 
 def _words(parameters: Mapping[str, Any]) -> str:
     """Canonical parameters for people."""
-    return ", ".join(f"{name} {value}" for name, value in sorted(parameters.items())) or "no parameters"
+    return (
+        ", ".join(f"{name} {_word(value)}" for name, value in sorted(parameters.items())) or "no parameters"
+    )
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(map(_word, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,10 +12,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from darkroom.rekognition import comparing, labels, moderation, properties
+from darkroom.rekognition.model import service_model
 from darkroom.rekognition.wire import float32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from darkroom.rekognition.model import Shape
 
 _PICTURES = frozenset(("Image", "SourceImage", "TargetImage"))
 _SETS = frozenset(
@@ -66,6 +69,20 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, bool | str):
         return value
     return float32(value)
+
+
+def as_request(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Canonical parameters as a request: whole numbers where the service's shapes want them."""
+    shape = service_model().operations[operation].input
+    return {name: _typed(shape.members[name], value) for name, value in parameters.items()}
+
+
+def _typed(shape: Shape, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _typed(shape.members[name], inner) for name, inner in value.items()}
+    if isinstance(value, list) and shape.element is not None:
+        return [_typed(shape.element, item) for item in value]
+    return int(value) if shape.kind == "integer" else value
 
 
 def is_wider(

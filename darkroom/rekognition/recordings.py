@@ -204,6 +204,15 @@ class RecordingStore:
         except OSError as error:
             raise FixtureError(path, [f"the recording cannot be written: {error.strerror}"]) from error
 
+    def remove(self, path: Path) -> None:
+        """Delete a recording, and its folders where they are empty then."""
+        path.unlink(missing_ok=True)
+        for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # another recording lies there
+
     def _home(self, operation: str, key: str) -> Path:
         return self.folder / operation / key[:2] / key
 

@@ -74,6 +74,13 @@ class Spending:
         return sum(micros for _calls, micros in self.operations.values())
 
 
+def default_ledger() -> Path:
+    """One file per user, whatever the project: what is spent is spent on one bill."""
+    from platformdirs import user_state_path
+
+    return user_state_path("darkroom", appauthor=False) / "rekognition-spending.sqlite3"
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 

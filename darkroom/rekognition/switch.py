@@ -17,7 +17,7 @@ from darkroom.rekognition.credentials import CredentialsError, no_local_keys
 from darkroom.rekognition.live import Live
 from darkroom.rekognition.modes import Choices, read_choices
 from darkroom.rekognition.recordings import RecordingStore
-from darkroom.rekognition.spending import Ledger, LedgerError, Limits
+from darkroom.rekognition.spending import Ledger, LedgerError, Limits, default_ledger
 from darkroom.rekognition.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
     from darkroom.rekognition.credentials import Access
 
 logger = logging.getLogger(__name__)
-
-
-def default_ledger() -> Path:
-    """One file per user, whatever the project: what is spent is spent on one bill."""
-    from platformdirs import user_state_path
-
-    return user_state_path("darkroom", appauthor=False) / "rekognition-spending.sqlite3"
 
 
 class Switch:

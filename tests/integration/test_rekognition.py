@@ -52,6 +52,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             port=free_port(),
             page_port=free_port(),
             project=project,
+            ledger=folder / "ledger.sqlite3",
         )
     )
     up = environment.up(overrides=(), report=quiet)

@@ -27,7 +27,7 @@ from darkroom.engine.layout import Layout
 from darkroom.engine.page.guard import PageGuard
 from darkroom.engine.page.server import PageServer, serve_page
 from darkroom.engine.parts import credentials_path, events_path
-from darkroom.rekognition import Rekognition
+from darkroom.rekognition import Rekognition, Switch
 
 
 def main() -> int:
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--engine-socket", type=Path, required=True)
     parser.add_argument("--runtime-socket", type=Path, required=True)
     parser.add_argument("--fixtures", type=Path, required=True)
+    parser.add_argument("--ledger", type=Path, required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
@@ -62,13 +63,19 @@ async def _serve(options: argparse.Namespace) -> int:
             keys.access_key_id,
             Secret(keys.secret_access_key, "", f"arn:aws:iam::{options.account}:user/{USER}"),
         )
+    switch = Switch(
+        recorded=options.fixtures / "recorded",
+        ledger=options.ledger,
+        is_local_key=keyring.__contains__,
+        state=layout.rekognition_mode,
+    )
     objects = EngineObjects(options.engine_socket, root_key=keys.root_key, region=options.region)
     page_guard = PageGuard(options.page_port)
     gateway = Gateway(
         guard=Guard.for_port(options.port, page_origin=page_guard.origin),
         engine=Upstream(options.engine_socket),
         runtime=Upstream(options.runtime_socket),
-        rekognition=Rekognition(fixtures=options.fixtures, source=objects),
+        rekognition=Rekognition(fixtures=options.fixtures, source=objects, switch=switch),
         keyring=keyring,
         permissions=Permissions(
             EngineSocket(options.engine_socket, root_key=keys.root_key, region=options.region)

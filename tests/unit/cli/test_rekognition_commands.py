@@ -231,7 +231,9 @@ def test_a_plan_without_faults_is_not_sent(tmp_path: Path) -> None:
 
 
 def test_every_command_and_option_is_documented() -> None:
-    text = (PROJECT_ROOT / "docs" / "rekognition.md").read_text("utf-8")
+    text = "".join(
+        (PROJECT_ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("rekognition", "recording")
+    )
     commands = {**rekognition_command.commands, **faults_command.commands}
     words = {name: [*command.params] for name, command in commands.items()}
     assert [name for name in words if name not in text] == []

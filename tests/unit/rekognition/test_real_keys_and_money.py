@@ -17,6 +17,7 @@ from darkroom.rekognition.control import ControlError
 from darkroom.rekognition.credentials import CredentialsError, Keys, given_access
 from darkroom.rekognition.prices import dollars, prices
 from darkroom.rekognition.spending import Ledger, LedgerError, Limits
+from pipeline import metering
 from tests.support.pictures import noisy_jpeg
 from tests.support.stand_in_aws import KEY, SESSION_KEY, SESSION_SECRET, SESSION_TOKEN, stand_in_aws
 
@@ -252,6 +253,14 @@ def test_prices_are_per_operation_and_feature_and_err_upwards_in_other_regions()
     assert table.micros("GetCelebrityInfo", {}, region="us-east-1") == 0
     assert table.read >= "2026-08-08"
     assert table.source.startswith("https://aws.amazon.com/")
+
+
+def test_what_the_functions_report_as_cost_is_of_the_same_table() -> None:
+    """AWS runs `lambda/` without this project, so it has the two prices that it needs by itself."""
+    assert round(metering.USD_PER_IMAGE * 1e6) == prices().micros("DetectLabels", {}, region="us-east-1")
+    only = {"Features": ["IMAGE_PROPERTIES"]}
+    properties = prices().micros("DetectLabels", only, region="us-east-1")
+    assert round(metering.USD_PER_IMAGE_PROPERTIES * 1e6) == properties
 
 
 @pytest.mark.parametrize(
