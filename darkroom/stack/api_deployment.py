@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEPLOYMENT = "AWS::ApiGateway::Deployment"
 _DEFINED_ELSEWHERE = frozenset({DEPLOYMENT, "AWS::ApiGateway::Stage", "AWS::ApiGateway::Account"})
 """Not part of the snapshot."""
+_HASHED = re.compile(r"[0-9a-f]{8}$")
 
 
 def with_fresh_deployments(template: Template, values: Mapping[str, str]) -> Template:
@@ -43,7 +44,8 @@ def with_fresh_deployments(template: Template, values: Mapping[str, str]) -> Tem
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     body = template.body
     for key in deployments:
-        body = re.sub(rf"(?<![\w:-]){key}(?![\w-])", f"{key}{digest}", body)
+        name = _HASHED.sub("", key) + digest  # a template that was deployed before carries a hash already
+        body = re.sub(rf"(?<![\w:-]){key}(?![\w-])", name, body)
     return Template.parse(body, name="template")
 
 

@@ -140,7 +140,11 @@ def logs_do_not_stay_for_ever(stack: Stack) -> Iterator[str]:
 
 
 def events_are_not_lost(stack: Stack) -> Iterator[str]:
-    """Every function that is invoked by events has a dead-letter queue."""
+    """Every function that is invoked by events has a dead-letter queue.
+
+    One that reads a stream may do without, if it tries as long as the stream keeps its records: its counts have to take
+    every batch in order, and none may be put aside.
+    """
     kept = {
         str(it["FunctionName"]).strip("${}")
         for _, it in stack.of_type(*_ASYNCHRONOUS)
@@ -154,8 +158,11 @@ def events_are_not_lost(stack: Stack) -> Iterator[str]:
         if aliases.get(target, target) not in kept:
             yield f"{key}: {aliases.get(target, target)} has no destination for events that fail"
     for key, mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
-        if not mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
-            yield f"{key}: no destination for batches that fail"
+        bounds = [
+            it for it in ("MaximumRetryAttempts", "MaximumRecordAgeInSeconds") if mapping.get(it, -1) != -1
+        ]
+        if bounds and not mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
+            yield f"{key}: {bounds[0]} gives batches up, and there is no destination for them"
 
 
 def trouble_rings(stack: Stack) -> Iterator[str]:
@@ -186,14 +193,16 @@ RULES: tuple[Callable[[Stack], Iterator[str]], ...] = (
     data_outlives_the_stack,
 )
 EVERYTHING_ON = {"Alarms": "on", "AlarmEmail": "somebody@example.com", "RescanSchedule": "rate(1 day)"}
+OPEN = {"SignIn": "off", "CompatibleRoutes": "on"}
+VARIANTS: tuple[dict[str, str], ...] = ({}, EVERYTHING_ON, EVERYTHING_ON | OPEN)
+"""Together they have every resource of the template."""
 
 
 def violations(template: Template) -> list[str]:
-    """Every rule's findings, with parameters at their defaults and with everything on."""
-    on = {name: value for name, value in EVERYTHING_ON.items() if name in template.parameters}
+    """Every rule's findings, in every variant."""
     found = [
         f"{rule.__name__.replace('_', ' ')}: {it}"
-        for stack in (Stack.of(template), Stack.of(template, **on))
+        for stack in (Stack.of(template, **variant) for variant in VARIANTS)
         for rule in RULES
         for it in rule(stack)
     ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
+from darkroom.stack.api_deployment import with_fresh_deployments
 from darkroom.stack.template import Resource, Template
 
 TEMPLATE = Template.load(Path(__file__).parents[3] / "template.yaml")
@@ -21,15 +20,20 @@ def copied() -> dict[str, Resource]:
     }
 
 
-def fingerprint() -> str:
-    content = {name: [each.type, each.condition, each.properties] for name, each in copied().items()}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
+VALUES = TEMPLATE.complete({"CodeBucket": "b", "CodeKey": "k", "CodeHash": "h", "Release": "r"})
 
 
-def test_the_name_of_a_deployment_ends_in_a_hash_of_the_api_so_that_aws_serves_every_change() -> None:
-    names = {name for name, each in TEMPLATE.resources.items() if each.type == "AWS::ApiGateway::Deployment"}
-    wanted = {f"ApiDeployment{kind}{fingerprint()}" for kind in ("Open", "SignIn")}
-    assert names == wanted, "the API has changed: give both deployments in template.yaml these names"
+def deployments(template: Template) -> set[str]:
+    return {name for name, each in template.resources.items() if each.type == "AWS::ApiGateway::Deployment"}
+
+
+def test_a_changed_api_is_deployed_under_another_name_so_that_aws_serves_the_change() -> None:
+    sent = with_fresh_deployments(TEMPLATE, VALUES)
+    assert deployments(TEMPLATE) & deployments(sent) == set()
+    changed = Template.parse(TEMPLATE.body.replace("HttpMethod: ANY", "HttpMethod: POST"))
+    assert changed.body != TEMPLATE.body
+    assert deployments(with_fresh_deployments(changed, VALUES)) & deployments(sent) == set()
+    assert deployments(with_fresh_deployments(sent, VALUES)) == deployments(sent), "as on the way back"
 
 
 def test_a_deployment_is_made_after_everything_that_it_copies() -> None:
