@@ -29,6 +29,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "show": ("records", "Show one image's record."),
     "tail": ("records", "Follow images as they are tagged."),
     "stats": ("figures", "Show durations, memory and success from the logs."),
+    "alerts": ("alerts", "Show what the alert rules were told of."),
     "failed": ("failed", "List what Lambda gave up, and why."),
     "redrive": ("failed", "Send what Lambda gave up back to it."),
     "rescan": ("rescan", "Tag what has no current record."),

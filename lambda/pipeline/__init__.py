@@ -5,6 +5,7 @@ tagging       the steps for one image, with every client passed in
 rescan        the handler that has everything analysed that has no current record
 rescanning    how such images are found
 reporting     the log line and the metrics of each image
+alerts        who is told when something certain is found
 metering      what is asked of Rekognition: calls, throttles, price
 settings      the environment variables of the function, checked at start
 events        S3 events -> uploads worth analysing

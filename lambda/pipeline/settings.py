@@ -12,18 +12,21 @@
 | `ANALYZERS`      | what is recognised, separated by commas                          | `labels`        |
 | `EMOTION_CONFIDENCE` | percent; emotions of a face above it are recorded            | 75              |
 | `MODERATION_CONFIDENCE` | percent; moderation labels from it on are recorded        | 50              |
+| `ALERT_RULES`    | what somebody is told of: see alerts.py                          | none: nobody is |
+| `ALERT_TOPIC`    | ARN of the topic for alerts; needed where there are rules        | none            |
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pipeline.alerts import Rule, parse_rules
 from pipeline.errors import ConfigurationError
-from pipeline.postings import MAX_SHARDS, Index
+from pipeline.postings import MAX_SHARDS, Index, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +48,11 @@ class Analyzer(StrEnum):
     PROPERTIES = "properties"
 
 
+_ANALYZER_OF = {
+    Kind.LABEL: Analyzer.LABELS,
+    Kind.CELEBRITY: Analyzer.CELEBRITIES,
+    Kind.MODERATION: Analyzer.MODERATION,
+}
 _FACE_SEARCH = ("collection", "search", "index")
 """Parts of the names by which people ask for what keeps faces of people."""
 _NO_FACE_SEARCH = (
@@ -66,6 +74,8 @@ class Settings:
     emotion_confidence: float = 75.0
     moderation_confidence: float = 50.0
     index: Index = field(kw_only=True)
+    alert_rules: tuple[Rule, ...] = field(default=(), kw_only=True)
+    alert_topic: str = field(default="", kw_only=True)
 
     @property
     def fingerprint(self) -> str:
@@ -102,6 +112,9 @@ class Settings:
             moderation_confidence=reader.number("MODERATION_CONFIDENCE", low=0, high=100, default="50"),
             index=Index(reader.text("INDEX_TABLE_NAME"), reader.shards("INDEX_SHARDS")),
         )
+        alert_rules = reader.alert_rules("ALERT_RULES", settings.analyzers)
+        if alert_rules:
+            settings = replace(settings, alert_rules=alert_rules, alert_topic=reader.text("ALERT_TOPIC"))
         reader.check()
         return settings
 
@@ -175,6 +188,18 @@ class Reader:
         if prefix.startswith(WRITTEN_PREFIXES):
             self.problems.append(f"{name} cannot be {prefix!r}, because the function writes there itself")
         return prefix
+
+    def alert_rules(self, name: str, analyzers: tuple[Analyzer, ...]) -> tuple[Rule, ...]:
+        """The rules; one that can never hold, because nothing looks for it, is a problem."""
+        try:
+            rules = parse_rules(self._environment.get(name, ""))
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+            return ()
+        for rule in rules:
+            if _ANALYZER_OF[rule.kind] not in analyzers:
+                self.problems.append(f"{name}: {rule} needs {_ANALYZER_OF[rule.kind]} among ANALYZERS")
+        return rules
 
     def analyzers(self, name: str) -> tuple[Analyzer, ...]:
         names = [part.strip() for part in self._environment.get(name, Analyzer.LABELS).split(",")]

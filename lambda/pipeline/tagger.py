@@ -14,6 +14,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 from botocore.config import Config
 
+from pipeline.alerts import Alerts
 from pipeline.analysis import Analysis
 from pipeline.deletes import Remover
 from pipeline.errors import BatchFailedError
@@ -59,16 +60,26 @@ def build_tagger(environment: Mapping[str, str]) -> tuple[Settings, Tagger]:
     """
     settings = Settings.from_environment(environment)
     session = boto3.Session(region_name=settings.region)
+    dynamodb = session.client("dynamodb", config=_STEADY.merge(_UNCHECKED))
     tagger = Tagger(
         s3=session.client("s3", config=_STEADY),
         analysis=Analysis(session.client("rekognition", config=_RATE_LIMITED), settings),
         store=Store(
-            session.client("dynamodb", config=_STEADY.merge(_UNCHECKED)),
+            dynamodb,
             table=settings.table_name,
             index=settings.index,
             settings=settings.fingerprint,
         ),
         settings=settings,
+        alerts=Alerts(
+            session.client("sns", config=_STEADY),
+            dynamodb,
+            settings.alert_topic,
+            settings.index,
+            settings.alert_rules,
+        )
+        if settings.alert_rules
+        else None,
     )
     return settings, tagger
 

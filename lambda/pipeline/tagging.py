@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from types_boto3_s3 import S3Client
 
+    from pipeline.alerts import Alerts
     from pipeline.events import Upload
     from pipeline.images import StoredImage
     from pipeline.settings import Settings
@@ -79,6 +80,7 @@ class Tagger:
     store: Store
     settings: Settings
     clock: Clock = Clock()
+    alerts: Alerts | None = None
 
     def tag(self, upload: Upload, *, owner: str, lease_ms: int) -> Result:
         """Analyse one upload, unless that is done already or pointless by now.
@@ -136,6 +138,8 @@ class Tagger:
         try:
             record = self._analyse(image, claim, started_s)
             documents.write(self.s3, record, trigger_prefix=self.settings.trigger_prefix)
+            if self.alerts is not None:
+                self.alerts.tell(record)  # before the end: an attempt that crashes here tells again
             self.store.finish(record, claim)
         except ClaimLostError:
             self._restore_document(image)

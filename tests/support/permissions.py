@@ -55,6 +55,7 @@ _GROUP = (
 )
 LOG_GROUP = ResourceType("log-group", _GROUP)
 LOG_STREAM = ResourceType("log-stream", _GROUP)
+TOPIC = ResourceType("topic", r"AWS::SNS::Topic")
 FUNCTION_ALIAS = ResourceType("function alias", r"AWS::Lambda::Alias")
 ANY = ResourceType("none: only `*` is possible", r"\*")
 
@@ -131,6 +132,7 @@ TAGGER = (
         "removes the postings of the record before, in the index table only", Proof.AS_ROLE,
     ),
     Permission("dynamodb:UpdateItem", "Write", TABLE, "claims the image, and gives the claim back", Proof.TAGGING),
+    Permission("sns:Publish", "Write", TOPIC, "tells of what the alert rules hold for", Proof.AS_ROLE),
     Permission(
         "sqs:SendMessage", "Write", QUEUE,
         "Lambda sends failed events to the dead-letter queue as the role", Proof.AS_ROLE,
