@@ -129,6 +129,8 @@ class EmbeddedEngine:
         """Also stops what an `up` left behind whose supervisord was killed."""
         ran = self._supervisor.is_running()
         complete = ran and self.is_complete() and self._quiet()
+        if ran and not self._is_counted():
+            self.layout.uncounted.touch()  # the engine forgets its streams: the next `up` compares
         since = time.time()
         self._supervisor.stop()
         left = remains.end(self.layout)
@@ -201,6 +203,22 @@ class EmbeddedEngine:
             if queue["accepted"] == accepted:
                 return True
             accepted = queue["accepted"]
+            time.sleep(_QUIET_S)
+        return False
+
+    def _is_counted(self) -> bool:
+        """Wait a moment until every change of the images table has been counted; False when one may be left."""
+        idle = 0
+        deadline = time.monotonic() + _QUIET_TIMEOUT_S
+        while time.monotonic() < deadline:
+            status = self.runtime_status()
+            queue = status.get("queue") or {}
+            if not queue or queue["waiting"] + queue["running"]:
+                return False
+            lanes = status["functions"].values()
+            idle = 0 if any(lane["busy"] or lane["waiting"] for lane in lanes) else idle + 1
+            if idle > 1:
+                return True
             time.sleep(_QUIET_S)
         return False
 

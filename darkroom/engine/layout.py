@@ -7,6 +7,7 @@
     ├── instance.json      keys and tokens that the parts share (0600)
     ├── source.json        the bucket and the folder of code that the parts were started with
     ├── stack.json         names of the deployed bucket, table and function
+    ├── uncounted          only there if the last stop came before all changes were counted
     ├── truth.json         whether the engine holds everything, or a crash lost some of it
     ├── reload.json        what became of the code that was saved last
     ├── keyring.json       temporary credentials that the gateway has seen handed out (0600)
@@ -106,6 +107,10 @@ class Layout:
     @property
     def sync_status(self) -> Path:
         return self.sync_state / "status.json"
+
+    @property
+    def uncounted(self) -> Path:
+        return self.home / "uncounted"
 
     @property
     def truth(self) -> Path:

@@ -31,5 +31,6 @@ def forget_places(state: Path) -> None:
         return
     except ValueError:
         return  # half-written by a crash: the engine begins without it, and so without places
-    if isinstance(saved, dict) and saved.pop(_PLACES, None):
+    content = saved.get("payload") if isinstance(saved, dict) else None
+    if isinstance(content, dict) and content.pop(_PLACES, None):
         write_private(path, json.dumps(saved))

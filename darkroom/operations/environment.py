@@ -14,9 +14,9 @@ import filelock
 from darkroom.engine.choice import choose, engine_for, engine_named, forget, note
 from darkroom.engine.embedded import EmbeddedEngine
 from darkroom.errors import EngineError, NotRunningError
-from darkroom.operations.deployment import LocalDeployment, remember, remembered
+from darkroom.operations.deployment import Deployed, LocalDeployment, remember, remembered
 from darkroom.operations.records import UPLOADS, Images, candidate_keys
-from darkroom.operations.recovery import Recovery, exclusive
+from darkroom.operations.recovery import Recovery, exclusive, recount
 from darkroom.operations.rekognition import forget_mode, status_of, switch_as_set
 from darkroom.operations.sources import changed_sources, digests, note_deployed
 from darkroom.operations.target import Target
@@ -167,6 +167,7 @@ class Environment:
             if started or deployed.changes:
                 self.engine.refresh_functions()
             switch_as_set(self, report)
+            self._count_what_is_left(deployed, report, is_recovered=recovered is not None)
             self.engine.start_sync()
         return Up(
             endpoint=self.engine.endpoint,
@@ -197,6 +198,15 @@ class Environment:
         return LocalStackDeployment(
             self.settings, overrides, preset=preset, pause_sync=self.engine.pause_sync
         )
+
+    def _count_what_is_left(self, deployed: Deployed, report: Report, *, is_recovered: bool) -> None:
+        """Count what the last `down` cut off; a recovery has done so already."""
+        uncounted = self.layout.uncounted
+        if not isinstance(self.engine, EmbeddedEngine) or not uncounted.exists():
+            return
+        if not is_recovered and not deployed.own_function:
+            recount(self.session(), self.settings, images_table=deployed.table, report=report)
+        uncounted.unlink()
 
     def _keep(self, report: Report) -> None:
         """Have the new stack saved, so that a crash of the engine does not take it.

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
 
+    from pipeline.postings import Indexed
+
 METADATA = "metadata/"
 _WRITTEN = (METADATA, "previews/")
 """What the functions write themselves is no upload."""
@@ -34,10 +35,7 @@ _CUT_NAME = re.compile(r"~[0-9a-f]{16}\.json$")
 """Name of the JSON file of a key that is too long to have a suffix: only its content tells whose it is."""
 _READERS = 4
 _AHEAD = 100
-_PER_TRANSACTION = 25
-"""Well under TransactWriteItems' limits: 100 actions and 4 MB (a record of many labels has some 20 KB)."""
-_MAX_ITEM_BYTES = 390_000
-"""DynamoDB takes 400 KB per item; the tagger keeps to the same."""
+_TOLD_EVERY = 100
 _RETAGGED = timedelta(seconds=1)
 """S3 tells whole seconds; a file that is so much younger than its record was written by a later analysis."""
 _NO_RECORD = "attribute_not_exists(#status)"
@@ -61,6 +59,8 @@ class Known:
 
     etag: str = ""
     tagged_at: str = ""
+    indexed: Indexed | None = None
+    is_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,20 @@ class Place:
     table: str
     prefix: str
     """Of the uploads; empty for the whole bucket."""
+    index_table: str
+    shards: int
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A record as it goes into the table."""
+    """A record as it goes into the table, with its postings."""
 
     key: str
     etag: str
     tagged_at: str
     item: dict[str, Any]
-
-    @classmethod
-    def of(cls, record: Record) -> Prepared:
-        item = {name: attribute(value) for name, value in fit(record).items()}
-        return cls(record["ImageID"], record["ETag"], str(record.get("TaggedAt", "")), item)
+    postings: tuple[dict[str, Any], ...]
+    """What to do in the index, as actions of a transaction."""
 
 
 @dataclass(slots=True)
@@ -96,11 +95,13 @@ class Rebuilt:
         written: keys of the records that were written.
         unsettled: uploads without a current record, which have to be analysed; with the time of their upload.
         orphans: keys of JSON files whose upload is gone: no record is made of them.
+        gone: keys of records and JSON files whose upload is gone: the tagger has to be told.
     """
 
     written: list[str] = field(default_factory=list)
     unsettled: dict[str, Stored] = field(default_factory=dict)
     orphans: list[str] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
 
 
 class Rebuilder:
@@ -152,23 +153,21 @@ class Rebuilder:
         for key in result.written:
             result.unsettled.pop(key, None)
         result.orphans = [self._upload_key(name) for name in documents if name not in cut]
+        recorded = (key for key, found in known.items() if found.etag and not found.is_deleted)
+        result.gone = {key for key in recorded if key not in uploads} | set(result.orphans)
         return result
 
     def known(self) -> dict[str, Known]:
         """What the table holds, by key."""
+        from pipeline import postings
+
         pages = self._dynamodb.get_paginator("scan").paginate(
             TableName=self._place.table,
             ConsistentRead=True,
-            ProjectionExpression="ImageID, ETag, TaggedAt, #status",
-            ExpressionAttributeNames=_NAMES,
+            ProjectionExpression="ImageID, ETag, TaggedAt, #status, #indexed",
+            ExpressionAttributeNames={**_NAMES, "#indexed": postings.ATTRIBUTE},
         )
-        return {
-            item["ImageID"]["S"]: Known(_text(item, "ETag"), _text(item, "TaggedAt"))
-            if "Status" in item
-            else Known()
-            for page in pages
-            for item in page["Items"]
-        }
+        return {item["ImageID"]["S"]: _known(item) for page in pages for item in page["Items"]}
 
     def _is_upload(self, key: str) -> bool:
         return not key.endswith("/") and not key.startswith(_WRITTEN)
@@ -196,28 +195,48 @@ class Rebuilder:
         with ThreadPoolExecutor(_READERS, thread_name_prefix="recovery") as threads:
             current = (
                 found
-                for found in self._prepared(wanted, threads)
+                for found in self._prepared(wanted, known, threads)
                 if found is not None and _is_current(found, uploads, known)
             )
-            while batch := list(islice(current, _PER_TRANSACTION)):
+            told = 0
+            for batch in _batches(current):
                 result.written += self._write(batch, known)
-                self._progress(f"rebuilding records: {len(result.written)} of {len(wanted)}")
+                if len(result.written) // _TOLD_EVERY > told:
+                    told = len(result.written) // _TOLD_EVERY
+                    self._progress(f"rebuilding records: {len(result.written)} of {len(wanted)}")
 
     def _prepared(
-        self, wanted: Iterable[tuple[str, Stored]], threads: ThreadPoolExecutor
+        self,
+        wanted: Iterable[tuple[str, Stored]],
+        known: Mapping[str, Known],
+        threads: ThreadPoolExecutor,
     ) -> Iterator[Prepared | None]:
         """Read a few ahead of what is being written, never all: ten thousand records fill half a gigabyte."""
         ahead: deque[Future[Prepared | None]] = deque()
         for each in wanted:
-            ahead.append(threads.submit(self._prepare, each))
+            ahead.append(threads.submit(self._prepare, each, known))
             if len(ahead) >= _AHEAD:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
 
-    def _prepare(self, wanted: tuple[str, Stored]) -> Prepared | None:
+    def _prepare(self, wanted: tuple[str, Stored], known: Mapping[str, Known]) -> Prepared | None:
         record = self._read(wanted)
-        return None if record is None else Prepared.of(record)
+        return None if record is None else self.prepared(record, known)
+
+    def prepared(self, record: Record, known: Mapping[str, Known]) -> Prepared:
+        """A record as the tagger would have written it."""
+        from pipeline import postings, records
+
+        indexed = postings.index_of(record, shards=self._place.shards)
+        index = postings.Index(self._place.index_table, self._place.shards)
+        before = known.get(record["ImageID"], Known()).indexed
+        item = {
+            **records.to_item(records.fit(record)),
+            postings.ATTRIBUTE: indexed.to_attribute(),
+        }
+        changes = tuple(postings.changes(record, indexed, before, index))
+        return Prepared(record["ImageID"], record["ETag"], str(record.get("TaggedAt", "")), item, changes)
 
     def _read(self, wanted: tuple[str, Stored]) -> Record | None:
         """A JSON file; None where it is gone by now, or is not one of the tagger's."""
@@ -246,16 +265,14 @@ class Rebuilder:
 
     def _write(self, batch: Sequence[Prepared], known: Mapping[str, Known]) -> list[str]:
         """Write records at once, each unless the tagger was faster; returns the keys of those that were."""
+        from pipeline import transactions
+
+        actions: list[dict[str, Any]] = [{"Put": self._put(each, known)} for each in batch]
+        actions += [action for each in batch for action in each.postings]
         try:
-            self._dynamodb.transact_write_items(
-                TransactItems=[{"Put": self._put(each, known)} for each in batch]  # type: ignore[typeddict-item]
-            )
-        except ClientError as error:
-            reasons: list[dict[str, Any]] = error.response.get("CancellationReasons") or []  # type: ignore[assignment]
-            if not reasons or all(reason.get("Code") in (None, "None") for reason in reasons):
-                raise
-            pairs = zip(batch, reasons, strict=True)
-            rest = [each for each, reason in pairs if reason.get("Code") in (None, "None")]
+            transactions.write(self._dynamodb, actions)
+        except transactions.ConditionRefusedError as error:  # only the records have conditions
+            rest = [each for number, each in enumerate(batch) if number not in error.actions]
             return self._write(rest, known) if rest else []
         return [each.key for each in batch]
 
@@ -272,6 +289,32 @@ class Rebuilder:
         return put
 
 
+def _batches(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
+    """As many records as one transaction takes with their postings."""
+    from pipeline.transactions import MAX_ACTIONS
+
+    batch: list[Prepared] = []
+    actions = 0
+    for each in prepared:
+        if batch and actions + 1 + len(each.postings) > MAX_ACTIONS:
+            yield batch
+            batch, actions = [], 0
+        batch.append(each)
+        actions += 1 + len(each.postings)
+    if batch:
+        yield batch
+
+
+def _known(item: Mapping[str, Any]) -> Known:
+    from pipeline import postings, records
+
+    if "Status" not in item:
+        return Known()
+    given = item.get(postings.ATTRIBUTE)
+    indexed = postings.Indexed.from_fields(records.from_attribute(given) if given else None)
+    return Known(_text(item, "ETag"), _text(item, "TaggedAt"), indexed, _text(item, "Status") == "DELETED")
+
+
 def _is_settled(stored: Stored, document: Stored, known: Known) -> bool:
     return known.etag == stored.etag and document.at < _time(known.tagged_at) + _RETAGGED
 
@@ -283,57 +326,6 @@ def _is_current(prepared: Prepared, uploads: Mapping[str, Stored], known: Mappin
     if stored is None or stored.etag != prepared.etag:
         return False
     return found.etag != prepared.etag or prepared.tagged_at > found.tagged_at
-
-
-def attribute(value: Any) -> dict[str, Any]:
-    """A value of JSON in DynamoDB's types; a number keeps all its digits."""
-    match value:
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": value}
-        case int() | float():
-            return {"N": repr(value)}
-        case list():
-            return {"L": [attribute(element) for element in value]}
-        case dict():
-            return {"M": {name: attribute(element) for name, element in value.items()}}
-    return {"NULL": True}
-
-
-def fit(record: Record) -> Record:
-    """The record as the table can hold it, cut as the tagger cuts it: boxes first, then the longest lists."""
-    left_out: list[str] = []
-    fitting = dict(record)
-    if _item_size(fitting) > _MAX_ITEM_BYTES and "Labels" in fitting:
-        fitting["Labels"] = [{**label, "Instances": []} for label in fitting["Labels"]]
-        left_out.append("Labels.Instances")
-    while _item_size(fitting) > _MAX_ITEM_BYTES:
-        lists = [name for name, value in fitting.items() if isinstance(value, list)]
-        if not lists:
-            break
-        longest = max(lists, key=lambda name: _size(fitting[name]))
-        del fitting[longest]
-        left_out.append(longest)
-    return {**fitting, "LeftInDocument": left_out} if left_out else fitting
-
-
-def _item_size(record: Record) -> int:
-    return sum(len(name.encode()) + _size(value) for name, value in record.items())
-
-
-def _size(value: Any) -> int:
-    """An upper bound of what DynamoDB counts, reckoned as the tagger does, so that both cut at the same size.
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
-    match value:
-        case str():
-            return len(value.encode())
-        case list():
-            return 3 + sum(1 + _size(element) for element in value)
-        case dict():
-            return 3 + sum(1 + len(name.encode()) + _size(element) for name, element in value.items())
-        case _:
-            return 21  # a number's most; booleans and null take one byte
 
 
 def _text(item: Mapping[str, Any], name: str) -> str:

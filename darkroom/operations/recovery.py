@@ -1,8 +1,10 @@
 """After a crash of the engine: what it forgot is brought back, from what lies on disk.
 
     1. the stack, where it is missing or old    the template and the code, again
-    2. the records                              the JSON files beside the pictures; Rekognition is not asked
+    2. the records and their postings           the JSON files beside the pictures; Rekognition is not asked
     3. uploads without a current record         an event for each, as S3 would send it
+       records and files without an upload      likewise, of a removal
+    4. the statistics                           the records
 
 `up` does this when the last end was no clean one; while it is up, the keeper runs it as ``python -m
 darkroom.operations.recovery`` (settings from the environment) when the engine was restarted. It may be run at any time
@@ -16,7 +18,7 @@ import logging
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,8 +28,10 @@ from urllib.parse import quote_plus
 import filelock
 
 from darkroom.errors import DarkroomError, EngineError
+from darkroom.operations import pipeline_code
 from darkroom.operations.deployment import Deployed, LocalDeployment, remember, remembered
 from darkroom.operations.rebuilding import Known, Place, Rebuilder, Stored
+from darkroom.operations.recounting import Recounter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,14 +60,14 @@ class Recovered:
         deployed: whether the stack was missing or older than the last deployment.
         records: records rebuilt from JSON files.
         sent: uploads that are analysed again.
-        orphans: JSON files whose upload is gone; they have no record.
+        removed: images whose upload is gone; their record or JSON file goes, too.
         duration_s: how long it took.
     """
 
     deployed: bool
     records: int
     sent: int
-    orphans: int
+    removed: int
     duration_s: float
 
     def __str__(self) -> str:
@@ -71,8 +75,8 @@ class Recovered:
         parts.append(f"{_count(self.records, 'record')} rebuilt from JSON files")
         if self.sent:
             parts.append(f"{_count(self.sent, 'upload')} sent to the tagger again")
-        if self.orphans:
-            parts.append(f"{_count(self.orphans, 'JSON file')} without an upload left without a record")
+        if self.removed:
+            parts.append(f"{_count(self.removed, 'image')} without an upload removed")
         return f"recovered from a crash in {self.duration_s:.1f} s: {', '.join(parts)}"
 
 
@@ -120,27 +124,40 @@ class Recovery:
             uploads = self._uploads(session, stack, deployed)
             self._send(session, stack, uploads)
             return Recovered(bool(deployed.changes), 0, len(uploads), 0, time.monotonic() - started)
+        pipeline_code.use(self._settings.project)
+        place = place_of(session, stack)
         rebuilder = Rebuilder(
             session,
-            place_of(session, stack),
+            place,
             disk=self._engine.layout.objects / self._settings.account / stack.bucket,
             progress=self._report,
         )
         rebuilt = rebuilder.run()
-        for key in rebuilt.orphans[:_NAMED]:
-            self._report(f"no record of {key}: its upload was deleted, only its JSON file is there")
+        self._remove(session, stack, rebuilt.gone)
         unsettled = rebuilt.unsettled
         if unsettled:
             self._let_events_finish()
             unsettled = still_unsettled(unsettled, rebuilder.known())
             self._send(session, stack, unsettled)
+        recount(session, self._settings, images_table=place.table, report=self._report)
         return Recovered(
             bool(deployed.changes),
             len(rebuilt.written),
             len(unsettled),
-            len(rebuilt.orphans),
+            len(rebuilt.gone),
             time.monotonic() - started,
         )
+
+    def _remove(self, session: boto3.Session, stack: StackOutputs, keys: Iterable[str]) -> None:
+        """Tell the tagger whose upload is gone: it looks itself, and removes what is left of the image."""
+        client = session.client("lambda")
+        for number, key in enumerate(sorted(keys)):
+            if number < _NAMED:
+                self._report(f"{key}: its upload was deleted, so what is kept of it goes, too")
+            event = s3_event(stack.bucket, self._settings.region, key, None)
+            client.invoke(
+                FunctionName=stack.alias_arn, InvocationType="Event", Payload=json.dumps(event).encode()
+            )
 
     def _uploads(self, session: boto3.Session, stack: StackOutputs, deployed: Deployed) -> dict[str, Stored]:
         """Everything in the bucket that starts the function."""
@@ -215,7 +232,22 @@ def exclusive(home: Path) -> Iterator[None]:
 def place_of(session: boto3.Session, stack: StackOutputs) -> Place:
     """Where the tagger reads and writes, by its own configuration."""
     found = session.client("lambda").get_function_configuration(FunctionName=stack.function)
-    return Place(stack.bucket, stack.table, found["Environment"]["Variables"].get("TRIGGER_PREFIX", ""))
+    given = found["Environment"]["Variables"]
+    return Place(
+        stack.bucket,
+        stack.table,
+        given.get("TRIGGER_PREFIX", ""),
+        given["INDEX_TABLE_NAME"],
+        int(given["INDEX_SHARDS"]),
+    )
+
+
+def recount(session: boto3.Session, settings: Settings, *, images_table: str, report: Report) -> None:
+    """Make the statistics true to the records."""
+    pipeline_code.use(settings.project)
+    found = session.client("lambda").get_function_configuration(FunctionName=f"{settings.stack}-statistics")
+    statistics_table = found["Environment"]["Variables"]["STATISTICS_TABLE_NAME"]
+    Recounter(session, images_table=images_table, statistics_table=statistics_table, progress=report).run()
 
 
 def still_unsettled(uploads: Mapping[str, Stored], known: Mapping[str, Known]) -> dict[str, Stored]:
@@ -223,8 +255,8 @@ def still_unsettled(uploads: Mapping[str, Stored], known: Mapping[str, Known]) -
     return {key: it for key, it in uploads.items() if known.get(key, Known()).etag != it.etag}
 
 
-def s3_event(bucket: str, region: str, key: str, stored: Stored) -> dict[str, Any]:
-    """The event of an upload, without a sequencer: the tagger then goes by ETag and time.
+def s3_event(bucket: str, region: str, key: str, stored: Stored | None) -> dict[str, Any]:
+    """The event of an upload, or of a removal (None), without a sequencer: the tagger goes by what it finds.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
@@ -235,14 +267,17 @@ def s3_event(bucket: str, region: str, key: str, stored: Stored) -> dict[str, An
                 "eventSource": "aws:s3",
                 "awsRegion": region,
                 "eventTime": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                "eventName": "ObjectCreated:Put",
+                "eventName": "ObjectCreated:Put" if stored else "ObjectRemoved:Delete",
                 "requestParameters": {"sourceIPAddress": "127.0.0.1"},
                 "responseElements": {"x-amz-request-id": uuid.uuid4().hex[:16].upper()},
                 "s3": {
                     "s3SchemaVersion": "1.0",
                     "configurationId": "recovery",
                     "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
-                    "object": {"key": quote_plus(key, safe="/"), "eTag": stored.etag},
+                    "object": {
+                        "key": quote_plus(key, safe="/"),
+                        **({"eTag": stored.etag} if stored else {}),
+                    },
                 },
             }
         ]

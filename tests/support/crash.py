@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from darkroom.engine import remains
+from pipeline import postings
+from pipeline.counting import counter_key, tally_of
+from pipeline.records import from_item
 from tests.support import pictures
 
 if TYPE_CHECKING:
@@ -169,6 +173,36 @@ class Crashing:
         now = self.documents_on_disk()
         for key, record in records.items():
             assert now[key] == Document(record["ETag"], record["TaggedAt"]), key
+        self.check_index(records)
+
+    def check_index(self, records: Mapping[str, Record]) -> None:
+        """Postings, and before long the counts too, are those of the records and no others."""
+        wanted = {key: postings.index_of(dict(record), shards=4) for key, record in records.items()}
+        expected = {(pk, it.sort) for it in wanted.values() for pk in it.keys()}  # noqa: SIM118 - no mapping
+        assert {(it["pk"], it["sk"]) for it in self.everything_in("LabelIndex")} == expected
+        counts: Counter[str] = Counter()
+        for it in wanted.values():
+            for name, number in tally_of(it).items():
+                counts[counter_key(name)] += number
+        deadline = time.monotonic() + 30
+        while (counted := self.counters()) != counts and time.monotonic() < deadline:
+            time.sleep(0.3)
+        assert counted == counts
+
+    def counters(self) -> Counter[str]:
+        """The counters that are not 0, over all slots."""
+        sums: Counter[str] = Counter()
+        for it in self.everything_in("Statistics"):
+            if it["sk"] != "counted":
+                sums[it["sk"]] += it["Images"]
+        return Counter({key: number for key, number in sums.items() if number})
+
+    def everything_in(self, table: str) -> Iterator[Record]:
+        """All items of a table."""
+        client = self.environment.session().client("dynamodb")
+        for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+            for item in page["Items"]:
+                yield from_item(item)
 
 
 def _is_current(record: Record | None, etag: str | None) -> bool:

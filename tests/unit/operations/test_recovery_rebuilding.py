@@ -10,18 +10,17 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from darkroom.operations import rebuilding
-from darkroom.operations.rebuilding import Known, Place, Prepared, Rebuilder, Stored
+from darkroom.operations.rebuilding import Known, Place, Rebuilder, Rebuilt, Stored
 from darkroom.operations.recovery import Recovered, s3_event, still_unsettled
 from pipeline import documents, records
-from pipeline.events import Upload, uploads_in
+from pipeline.events import Removal, Upload, changes_in, uploads_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BUCKET, TABLE = "darkroom-123456789012", "ImageLabels"
-PLACE = Place(BUCKET, TABLE, "uploads/")
+BUCKET, TABLE, INDEX = "darkroom-123456789012", "ImageLabels", "LabelIndex"
+PLACE = Place(BUCKET, TABLE, "uploads/", INDEX, 4)
 SESSION = boto3.Session("AKIDEXAMPLE", "example", region_name="us-east-1")
 NOW = datetime.now(UTC)
 
@@ -39,6 +38,18 @@ class World:
             AttributeDefinitions=[{"AttributeName": "ImageID", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        self.dynamodb.create_table(
+            TableName=INDEX,
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
 
     def upload(self, key: str, content: bytes = b"picture") -> str:
         """Put an object; returns its ETag."""
@@ -54,6 +65,7 @@ class World:
             "LabelNames": ["Cat"],
             "Width": 120,
             "ETag": etag,
+            "UploadedAt": "2026-11-25T12:00:00.000Z",
             "TaggedAt": tagged_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             **more,
         }
@@ -66,8 +78,17 @@ class World:
         self.dynamodb.put_item(TableName=TABLE, Item=records.to_item(item))
 
     def items(self) -> dict[str, dict[str, Any]]:
+        """The records as items, without what says how they are indexed."""
         found = self.dynamodb.scan(TableName=TABLE)["Items"]
-        return {item["ImageID"]["S"]: dict(item) for item in found}
+        return {
+            item["ImageID"]["S"]: {name: value for name, value in item.items() if name != "Indexed"}
+            for item in found
+        }
+
+    def postings(self) -> set[str]:
+        """Partition key without shard, and key of the image."""
+        found = [records.from_item(item) for item in self.dynamodb.scan(TableName=INDEX)["Items"]]
+        return {f"{it['pk'].rpartition('#')[0]} {it['ImageID']}" for it in found}
 
 
 @pytest.fixture
@@ -78,7 +99,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield World()
 
 
-def rebuild() -> rebuilding.Rebuilt:
+def rebuild() -> Rebuilt:
     return Rebuilder(SESSION, PLACE).run()
 
 
@@ -102,14 +123,15 @@ def test_a_second_run_finds_nothing_to_do(world: World) -> None:
 
 
 def test_hundreds_of_records_are_written_in_few_transactions_and_told(world: World) -> None:
-    for number in range(60):
+    for number in range(120):
         key = f"uploads/{number}.jpg"
         world.document(world.record(key, world.upload(key, b"%d" % number)))
     told: list[str] = []
     result = Rebuilder(SESSION, PLACE, progress=told.append).run()
-    assert sorted(result.written) == sorted(f"uploads/{number}.jpg" for number in range(60))
-    assert len(world.items()) == 60
-    assert told == [f"rebuilding records: {done} of 60" for done in (25, 50, 60)]
+    assert sorted(result.written) == sorted(f"uploads/{number}.jpg" for number in range(120))
+    assert len(world.items()) == 120
+    assert [line.endswith(" of 120") for line in told] == [True]
+    assert len(world.postings()) == 2 * 120
 
 
 def test_a_record_of_newer_bytes_is_left_alone(world: World) -> None:
@@ -120,7 +142,9 @@ def test_a_record_of_newer_bytes_is_left_alone(world: World) -> None:
     world.keep(newer)
     other = world.record("uploads/b.jpg", world.upload("uploads/b.jpg"))
     older = world.record("uploads/a.jpg", etag)
-    assert rebuilder._write([Prepared.of(older), Prepared.of(other)], known={}) == ["uploads/b.jpg"]
+    assert rebuilder._write([rebuilder.prepared(it, {}) for it in (older, other)], known={}) == [
+        "uploads/b.jpg"
+    ]
     assert world.items()["uploads/a.jpg"] == records.to_item(newer)
 
 
@@ -173,6 +197,7 @@ def test_a_json_file_whose_upload_was_deleted_makes_no_record_and_is_named(world
     world.document(world.record("uploads/deleted.jpg", "0123"))
     result = rebuild()
     assert result.orphans == ["uploads/deleted.jpg"]
+    assert result.gone == {"uploads/deleted.jpg"}
     assert world.items() == {}
 
 
@@ -218,18 +243,38 @@ def test_with_the_whole_bucket_as_trigger_what_the_functions_wrote_is_no_upload(
     record = world.record("a.jpg", etag)
     documents.write(world.s3, record, trigger_prefix="")
     world.upload("previews/a.jpg")
-    result = Rebuilder(SESSION, Place(BUCKET, TABLE, "")).run()
+    result = Rebuilder(SESSION, Place(BUCKET, TABLE, "", INDEX, 4)).run()
     assert result.written == ["a.jpg"]
     assert not result.unsettled
 
 
-@pytest.mark.parametrize("instances", [10, 4000])
-def test_a_record_that_is_too_large_for_the_table_is_cut_as_the_tagger_cuts_it(instances: int) -> None:
-    box = {"Confidence": 91.5, "BoundingBox": {"Left": 0.1, "Top": 0.2, "Width": 0.5, "Height": 0.25}}
-    record = {"ImageID": "k", "Status": "TAGGED", "Labels": [{"Name": "Cat", "Instances": [box] * instances}]}
-    fitted = rebuilding.fit(record)
-    assert fitted == records.fit(record)
-    assert ("LeftInDocument" in fitted) is (instances > 10)
+def test_a_lost_record_comes_back_with_its_postings(world: World) -> None:
+    key = "uploads/a.jpg"
+    world.document(world.record(key, world.upload(key)))
+    rebuild()
+    assert world.postings() == {f"image:all {key}", f"label:cat#90 {key}"}
+
+
+def test_the_postings_of_an_old_record_that_is_replaced_go(world: World) -> None:
+    key = "uploads/a.jpg"
+    first = world.record(key, world.upload(key, b"first"), tagged_at=NOW - timedelta(days=1))
+    world.document(first | {"Labels": [{"Name": "Old", "Confidence": 95.0}]})
+    rebuild()
+    assert f"label:old#90 {key}" in world.postings()
+    world.document(world.record(key, world.upload(key, b"second")))
+    rebuild()
+    assert world.postings() == {f"image:all {key}", f"label:cat#90 {key}"}
+
+
+def test_a_record_whose_upload_was_deleted_is_named_and_a_tombstone_is_not(world: World) -> None:
+    world.keep(world.record("uploads/deleted.jpg", "0123"))
+    world.keep({"ImageID": "uploads/buried.jpg", "Status": "DELETED", "TaggedAt": "2026"})
+    assert rebuild().gone == {"uploads/deleted.jpg"}
+
+
+def test_a_removal_of_the_recovery_is_one_that_the_tagger_reads() -> None:
+    event = json.loads(json.dumps(s3_event(BUCKET, "eu-west-1", "uploads/a b.jpg", None)))
+    assert changes_in(event, trigger_prefix="uploads/") == [Removal(BUCKET, "uploads/a b.jpg")]
 
 
 def test_an_event_of_the_recovery_is_one_that_the_tagger_reads(world: World) -> None:
@@ -250,5 +295,5 @@ def test_a_recovery_says_in_one_sentence_what_it_did() -> None:
     )
     assert str(Recovered(False, 12, 3, 1, 2.0)) == (
         "recovered from a crash in 2.0 s: 12 records rebuilt from JSON files, 3 uploads sent to the tagger again, "
-        "1 JSON file without an upload left without a record"
+        "1 image without an upload removed"
     )
