@@ -115,7 +115,7 @@ def gateway_part(settings: Settings, layout: Layout) -> Part:
         "--engine-socket", layout.engine_socket.name,
         "--runtime-socket", layout.runtime_socket.name,
         "--fixtures", str(settings.project / "fixtures" / "rekognition"),
-        "--ledger", str(_ledger(settings)),
+        "--ledger", str(ledger_of(settings)),
     )  # fmt: skip
     return Part("gateway", command, _base(layout))
 
@@ -193,11 +193,12 @@ def _settings_of(settings: Settings) -> dict[str, str]:
     """The settings as variables, for a part that is a command of its own."""
     # the recovery neither switches Rekognition's mode, for which it has no keys, nor finds the user's own folders
     given = settings.model_dump(mode="json", exclude_none=True, exclude={"rekognition"})
-    given["ledger"] = str(_ledger(settings))
+    given["ledger"] = str(ledger_of(settings))
     return {f"DARKROOM_{name.upper()}": str(value) for name, value in given.items()}
 
 
-def _ledger(settings: Settings) -> Path:
+def ledger_of(settings: Settings) -> Path:
+    """Where money spent at AWS is written down."""
     from darkroom.rekognition.spending import default_ledger
 
     return settings.ledger or default_ledger()

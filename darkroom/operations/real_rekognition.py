@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from darkroom.engine import parts
 from darkroom.engine.layout import layout_of
 from darkroom.errors import NotFoundError, UsageError
 from darkroom.operations.rekognition import Control, fixtures_folder
@@ -20,7 +21,7 @@ from darkroom.rekognition.credentials import Access, CredentialsError, check_is_
 from darkroom.rekognition.live import Live
 from darkroom.rekognition.recorder import Source
 from darkroom.rekognition.recordings import RecordingStore
-from darkroom.rekognition.spending import Ledger, Limits, default_ledger
+from darkroom.rekognition.spending import Ledger, Limits
 from darkroom.rekognition.upstream import Identity, Upstream, UpstreamError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _HIDDEN = (".", "Thumbs.db")
 
 def ledger_of(settings: Settings) -> Ledger:
     """Where money spent at AWS is written down."""
-    return Ledger(settings.ledger or default_ledger())
+    return Ledger(parts.ledger_of(settings))
 
 
 def store_of(settings: Settings, fixtures: Path | None = None) -> RecordingStore:

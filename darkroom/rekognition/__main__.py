@@ -61,7 +61,7 @@ def _switch(options: argparse.Namespace) -> Switch:
     choices = Choices(
         mode=mode,
         region=region,
-        endpoint=options.aws_endpoint_url,
+        endpoint=options.aws_endpoint_url or None,
         widest=options.widest,
         with_faces=options.with_faces,
         downscale=options.downscale,

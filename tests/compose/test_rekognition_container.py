@@ -92,9 +92,11 @@ class Service:
 
 
 @contextmanager
-def compose(image: str, name: str, *files: Path, **variables: str) -> Iterator[Service]:
-    """`docker compose up --wait rekognition` of the project's own file, and `down` at the end."""
-    port = free_port()
+def compose(
+    image: str, name: str, *files: Path, service: str = "rekognition", **variables: str
+) -> Iterator[Service]:
+    """`docker compose up --wait` of one service of the project's own file, and `down` at the end."""
+    port = int(variables.get("DARKROOM_REKOGNITION_AWS_PORT") or free_port())
     environment = {
         "DARKROOM_IMAGE": image,
         "DARKROOM_REKOGNITION_PORT": str(port),
@@ -110,8 +112,8 @@ def compose(image: str, name: str, *files: Path, **variables: str) -> Iterator[S
         *(word for file in files for word in ("-f", str(file))),
     ]
     try:
-        docker(*project, "up", "--wait", "--no-build", "rekognition", environment=environment)
-        container = docker(*project, "ps", "-q", "rekognition", environment=environment).strip()
+        docker(*project, "up", "--wait", "--no-build", service, environment=environment)
+        container = docker(*project, "ps", "-q", service, environment=environment).strip()
         yield Service(port, container)
     finally:
         docker(*project, "down", "--volumes", "--timeout", "5", environment=environment)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -23,7 +25,6 @@ from tests.support.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 ACCOUNT = "123456789012"
 KEY = "AKIAREALDEVELOPERKEY"
@@ -148,20 +149,31 @@ def _json(status: int, document: dict[str, Any]) -> web.Response:
     )
 
 
-@contextmanager
-def stand_in_aws(fixtures: Path) -> Iterator[StandIn]:
-    """One that answers from these fixtures until the end of the block."""
-    rekognition = Rekognition(fixtures=fixtures, source=_NoObjects())
-    aws = StandIn("", rekognition)
-
+def _app(aws: StandIn) -> web.Application:
     async def answer(request: web.Request) -> web.Response:
         return await aws.answer(request)
 
     app = web.Application(client_max_size=24 * 1024 * 1024)
     app.router.add_post("/", answer)
+    return app
+
+
+@contextmanager
+def stand_in_aws(fixtures: Path) -> Iterator[StandIn]:
+    """One that answers from these fixtures until the end of the block."""
+    rekognition = Rekognition(fixtures=fixtures, source=_NoObjects())
+    aws = StandIn("", rekognition)
     try:
-        with serving(app) as endpoint:
+        with serving(_app(aws)) as endpoint:
             aws.endpoint = endpoint
             yield aws
     finally:
         rekognition.close()
+
+
+if __name__ == "__main__":  # in a container: python -m tests.support.stand_in_aws HOST PORT FIXTURES
+    web.run_app(
+        _app(StandIn("", Rekognition(fixtures=Path(sys.argv[3]), source=_NoObjects()))),
+        host=sys.argv[1],
+        port=int(sys.argv[2]),
+    )

@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from darkroom.engine.parts import ledger_of
 from darkroom.errors import EngineError
 from darkroom.settings import PROJECT_ROOT
 
@@ -60,6 +61,7 @@ class Compose:
     """
 
     def __init__(self, settings: Settings, *, host: str, socket: str) -> None:
+        self._settings = settings
         self.name = project_name(settings)
         self._file = PROJECT_ROOT / "docker-compose.yml"
         self._environment = {
@@ -72,6 +74,11 @@ class Compose:
             "DARKROOM_REKOGNITION_PORT": str(settings.rekognition_port_or_next),
             "DARKROOM_FIXTURES": str(settings.project / "fixtures" / "rekognition"),
             "DARKROOM_INBOX": str(settings.inbox),
+            # a mode that asks real AWS needs its keys all the same, which only `darkroom rekognition mode` gives
+            "DARKROOM_RECORDING": "rw",
+            "DARKROOM_LEDGER_FOLDER": str(ledger_of(settings).parent),
+            "DARKROOM_UID": str(os.getuid()),
+            "DARKROOM_GID": str(os.getgid()),
             "DARKROOM_STACK": settings.stack,
             "DARKROOM_REGION": settings.region,
             "AWS_ENDPOINT_URL_S3": "http://localstack:4566",
@@ -91,6 +98,7 @@ class Compose:
         Raises:
             EngineError: one does not start; Compose's last lines are in the message.
         """
+        ledger_of(self._settings).parent.mkdir(parents=True, exist_ok=True)  # Docker would make it root's
         self._run(
             "up", "--detach", "--wait", "--no-build", "--pull", "never", *SERVICES,
             doing="starting the containers", report=report,
