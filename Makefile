@@ -1,7 +1,7 @@
 # Sets up what is missing, then calls the CLI. `make help` lists the targets.
 #
 # Settings are environment variables (`darkroom settings` in README.md); the common ones also as make variables:
-#   make up PORT=4567 INBOX=~/Pictures
+#   make up PORT=4567 INBOX=~/Pictures PRESET=labels-table
 
 SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
