@@ -9,7 +9,12 @@ alerts        who is told when something certain is found
 metering      what is asked of Rekognition: calls, throttles, price
 settings      the environment variables of the function, checked at start
 events        S3 events -> uploads worth analysing
-images        what S3 says of an object, and the size of the picture
+images        an object: what S3 says of it, and its bytes
+media         what a file is, by its content
+preparing     its size, its preview, and its conversion where Rekognition would refuse it
+plain_jpeg    a small JPEG as its own preview
+rendering     pictures decoded and drawn anew: the only module that loads Pillow
+videos        recognised, and refused until they are supported
 analysis      all analysers of one image, side by side
 analyzers     what each asks of Rekognition, and what its answer becomes
 answers       what became of one analyser, and how it outlives an attempt
@@ -22,4 +27,6 @@ transactions  all or nothing in DynamoDB, tried again where that may help
 catalogue     the read side: lists, searches, counts, page by page
 records       the record, in DynamoDB's types
 documents     the record, as a JSON file
+previews      the small picture beside it
+keys          where both lie
 """

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from pipeline.keys import derived_key
 from pipeline.settings import METADATA_PREFIX
 
 if TYPE_CHECKING:
@@ -16,23 +16,10 @@ if TYPE_CHECKING:
 
     from pipeline.records import Record
 
-_SUFFIX = ".json"
-_MAX_KEY_BYTES = 1024
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
-
 
 def metadata_key(key: str, *, trigger_prefix: str) -> str:
-    """Key of the JSON file of an image: the path below the trigger prefix, under `metadata/`.
-
-    A path so long that the result would pass S3's limit is cut and ends in a hash of the whole instead.
-    """
-    path = key.removeprefix(trigger_prefix)
-    name = f"{METADATA_PREFIX}{path}{_SUFFIX}"
-    if len(name.encode()) <= _MAX_KEY_BYTES:
-        return name
-    ending = "~" + hashlib.sha256(key.encode()).hexdigest()[:16] + _SUFFIX
-    room = _MAX_KEY_BYTES - len(METADATA_PREFIX) - len(ending)
-    return METADATA_PREFIX + path.encode()[:room].decode(errors="ignore") + ending
+    """Key of the JSON file of an image: the path below the trigger prefix, under `metadata/`."""
+    return derived_key(key, prefix=METADATA_PREFIX, suffix=".json", trigger_prefix=trigger_prefix)
 
 
 def render(record: Record) -> bytes:

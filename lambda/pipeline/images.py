@@ -1,10 +1,12 @@
-"""What S3 says of an uploaded object, and the size of the picture: one ranged read tells both.
+"""An uploaded object: what S3 says of it, and its bytes once they are needed.
 
-A read of the first bytes costs as much as a HeadObject and brings the size in pixels with it.
+One GetObject brings both. The answer's head is enough to claim the image; the bytes stay on the wire until then,
+and are never fetched where there is nothing to do.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,31 +15,30 @@ from botocore.exceptions import ClientError
 from pipeline.errors import ObjectGoneError, ObjectReplacedError
 from pipeline.events import Upload
 from pipeline.ordering import Position, iso_utc
-from pipeline.pixels import Size, Unfinished, read_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botocore.response import StreamingBody
     from types_boto3_rekognition.type_defs import S3ObjectTypeDef
     from types_boto3_s3 import S3Client
 
-HEAD_BYTES = 64 * 1024
-"""The first read. Nearly every file tells its size here; an Exif thumbnail alone may fill it."""
-DEEP_BYTES = 1024 * 1024
-"""The second and last read, for JPEGs with large colour profiles or several metadata segments."""
+MOST_READ_BYTES = 100 * 1024 * 1024
+"""A larger object is not read as a whole: with its decoded picture it would not fit in the function's memory."""
+_HEAD_BYTES = 64 * 1024
 
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
-_EMPTY = frozenset({"InvalidRange", "416"})
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An object as it lies in the bucket. `size` is None where it cannot be read from the first bytes."""
+    """An object as it lies in the bucket."""
 
     bucket: str
     key: str
     size_bytes: int
     content_type: str
     position: Position
-    size: Size | None
 
     @property
     def file_name(self) -> str:
@@ -55,8 +56,30 @@ class StoredImage:
         return named
 
 
-def fetch(s3: S3Client, upload: Upload) -> StoredImage:
-    """Read what is known of an uploaded object.
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An object whose bytes can be read, once."""
+
+    image: StoredImage
+    _body: StreamingBody
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `read` brings the whole file."""
+        return self.image.size_bytes <= MOST_READ_BYTES
+
+    def read(self) -> bytes:
+        """The file; of a very large one only the first bytes.
+
+        Raises:
+            BotoCoreError: the connection broke.
+        """
+        return self._body.read() if self.is_whole else self._body.read(_HEAD_BYTES)
+
+
+@contextmanager
+def fetch(s3: S3Client, upload: Upload) -> Iterator[Download]:
+    """Ask for an uploaded object; within the block its bytes can be read.
 
     Raises:
         ObjectGoneError: the object or its version does not exist any more.
@@ -64,29 +87,33 @@ def fetch(s3: S3Client, upload: Upload) -> StoredImage:
             way.
         ClientError: S3 refuses or cannot answer now.
     """
-    answer, head = _read(s3, upload, HEAD_BYTES)
-    size_bytes = _total_bytes(answer)
-    etag = answer["ETag"].strip('"')
-    if upload.etag and upload.etag.strip('"') != etag:
-        raise ObjectReplacedError(
-            f"{upload.key} was replaced after this event (ETag {etag}, not {upload.etag})"
-        )
-    size = read_size(head)
-    if isinstance(size, Unfinished) and size.offset < DEEP_BYTES and size_bytes > HEAD_BYTES:
-        size = read_size(_read(s3, upload, DEEP_BYTES)[1])
-    return StoredImage(
-        bucket=upload.bucket,
-        key=upload.key,
-        size_bytes=size_bytes,
-        content_type=answer.get("ContentType", ""),
-        position=Position(
+    try:
+        answer = s3.get_object(Bucket=upload.bucket, Key=upload.key, **_version(upload.version_id))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            raise ObjectGoneError(f"{upload.key} does not exist any more") from error
+        raise
+    body = answer["Body"]
+    try:
+        etag = answer["ETag"].strip('"')
+        if upload.etag and upload.etag.strip('"') != etag:
+            raise ObjectReplacedError(
+                f"{upload.key} was replaced after this event (ETag {etag}, not {upload.etag})"
+            )
+        position = Position(
             sequencer=upload.sequencer,
             uploaded_at=iso_utc(answer["LastModified"]),
             etag=etag,
             version_id=upload.version_id,
-        ),
-        size=size if isinstance(size, Size) else None,
-    )
+        )
+        yield Download(
+            StoredImage(
+                upload.bucket, upload.key, answer["ContentLength"], answer.get("ContentType", ""), position
+            ),
+            body,
+        )
+    finally:
+        body.close()
 
 
 def current(s3: S3Client, bucket: str, key: str) -> Upload | None:
@@ -115,29 +142,5 @@ def exists(s3: S3Client, image: StoredImage) -> bool:
     return True
 
 
-def _read(s3: S3Client, upload: Upload, length: int) -> tuple[dict[str, Any], bytes]:
-    """Headers and first bytes of the object."""
-    target: dict[str, Any] = {"Bucket": upload.bucket, "Key": upload.key, **_version(upload.version_id)}
-    try:
-        answer = s3.get_object(**target, Range=f"bytes=0-{length - 1}")
-        return dict(answer), answer["Body"].read()
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in _GONE:
-            raise ObjectGoneError(f"{upload.key} does not exist any more") from error
-        if code not in _EMPTY:
-            raise
-    # An empty object has no first byte: S3 answers 416 to a range, without the headers that the record needs.
-    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (InvalidRange)
-    return dict(s3.head_object(**target)), b""
-
-
 def _version(version_id: str | None) -> dict[str, Any]:
     return {"VersionId": version_id} if version_id else {}
-
-
-def _total_bytes(answer: dict[str, Any]) -> int:
-    """Size of the whole object: `bytes 0-65535/300000` of a partial answer, else the length of the answer."""
-    content_range: str = answer.get("ContentRange", "")
-    total = content_range.rpartition("/")[2]
-    return int(total) if total.isdecimal() else int(answer["ContentLength"])

@@ -8,6 +8,7 @@ and leaves a PNG as it is, and its boxes refer to that picture; so does the size
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +49,20 @@ def read_size(head: bytes) -> Size | Unfinished | None:
     return None
 
 
+def is_whole_png(content: bytes) -> bool:
+    """Whether a PNG's chunks have the right checksums and end as they should."""
+    position = len(_PNG_SIGNATURE)
+    while position + 12 <= len(content):
+        length = int.from_bytes(content[position : position + 4])
+        end = position + 8 + length
+        if zlib.crc32(content[position + 4 : end]) != int.from_bytes(content[end : end + 4]):
+            return False
+        if content[position + 4 : position + 8] == b"IEND":
+            return True
+        position = end + 4
+    return False
+
+
 def _png_size(head: bytes) -> Size | None:
     if len(head) < 24 or head[12:16] != b"IHDR":
         return None
@@ -71,7 +86,7 @@ def _jpeg_size(head: bytes) -> Size | Unfinished | None:
         if marker in _FRAME_HEADERS:
             return _frame_size(body, lying=lying) or Unfinished(position)
         if marker == _APP1 and body.startswith(_EXIF):
-            lying = _orientation(body[len(_EXIF) :]) in _LYING
+            lying = exif_orientation(body[len(_EXIF) :]) in _LYING
         position += 2 + length
     return Unfinished(position)
 
@@ -83,8 +98,8 @@ def _frame_size(body: bytes, *, lying: bool) -> Size | None:
     return Size(height, width) if lying else Size(width, height)
 
 
-def _orientation(tiff: bytes) -> int:
-    """The Exif orientation, 1 (upright) where there is none or it cannot be read."""
+def exif_orientation(tiff: bytes) -> int:
+    """The orientation in an Exif segment's TIFF structure, 1 (upright) where there is none or it cannot be read."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None or len(tiff) < 8:
         return 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.errors import ImageRefusedError
     from pipeline.images import StoredImage
     from pipeline.ordering import Position
+    from pipeline.preparing import Prepared
     from pipeline.settings import Analyzer
 
 Record = dict[str, Any]
@@ -38,7 +39,9 @@ class Status(StrEnum):
     DELETED = "DELETED"
 
 
-def analysed(image: StoredImage, answers: Answers, analyzers: Collection[Analyzer], **common: Any) -> Record:
+def analysed(
+    image: StoredImage, prepared: Prepared, answers: Answers, analyzers: Collection[Analyzer], **common: Any
+) -> Record:
     """The record of an image that Rekognition was asked about.
 
     Tagged when every analyser answered, partial when some did, failed when none did. An analyser that was
@@ -51,6 +54,7 @@ def analysed(image: StoredImage, answers: Answers, analyzers: Collection[Analyze
         found |= done[analyzer].fields if analyzer in done else {}
     return _record(
         image,
+        prepared,
         Status.TAGGED if len(done) == len(analyzers) else Status.PARTIAL if done else Status.FAILED,
         found,
         Analyzers=_outcomes(answers, analyzers),
@@ -64,11 +68,16 @@ def analysed(image: StoredImage, answers: Answers, analyzers: Collection[Analyze
 
 
 def failed(
-    image: StoredImage, refusal: ImageRefusedError, analyzers: Collection[Analyzer], **common: Any
+    image: StoredImage,
+    prepared: Prepared,
+    refusal: ImageRefusedError,
+    analyzers: Collection[Analyzer],
+    **common: Any,
 ) -> Record:
     """The record of an image that Rekognition was not asked about, because the answer is known."""
     return _record(
         image,
+        prepared,
         Status.FAILED,
         {},
         Analyzers=_outcomes({}, analyzers),
@@ -96,8 +105,10 @@ def _outcomes(answers: Answers, analyzers: Collection[Analyzer]) -> dict[str, di
     return outcomes
 
 
-def _record(image: StoredImage, status: Status, found: Mapping[str, Any], **more: Any) -> Record:
-    size = image.size
+def _record(
+    image: StoredImage, prepared: Prepared, status: Status, found: Mapping[str, Any], **more: Any
+) -> Record:
+    size = prepared.size
     fields: Record = {
         "ImageID": image.key,
         "S3Bucket": image.bucket,
@@ -109,6 +120,7 @@ def _record(image: StoredImage, status: Status, found: Mapping[str, Any], **more
         "Height": size.height if size else None,
         "Bytes": image.size_bytes,
         "ContentType": image.content_type or None,
+        "Converted": _converted(prepared),
         "ETag": image.position.etag,
         "VersionId": image.version_id,
         "Sequencer": image.position.sequencer,
@@ -133,6 +145,19 @@ def deleted(bucket: str, key: str, position: Position, *, at: str, expires_at_s:
         "ExpiresAt": expires_at_s,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _converted(prepared: Prepared) -> dict[str, Any] | None:
+    """What was analysed in place of the object, and why; None where it was the object itself."""
+    conversion = prepared.conversion
+    if conversion is None:
+        return None
+    return {
+        "From": conversion.kind.value,
+        "Reason": conversion.reason.value,
+        "Width": conversion.size.width,
+        "Height": conversion.size.height,
+    }
 
 
 def fit(record: Record) -> Record:

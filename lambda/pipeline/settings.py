@@ -11,6 +11,7 @@
 | `MAX_LABELS`     | 1 to 1000                                                        | none            |
 | `ANALYZERS`      | what is recognised, separated by commas                          | `labels`        |
 | `EMOTION_CONFIDENCE` | percent; emotions of a face above it are recorded            | 75              |
+| `CONVERT_IMAGES` | whether pictures that Rekognition does not take are converted     | `true`          |
 | `MODERATION_CONFIDENCE` | percent; moderation labels from it on are recorded        | 50              |
 | `ALERT_RULES`    | what somebody is told of: see alerts.py                          | none: nobody is |
 | `ALERT_TOPIC`    | ARN of the topic for alerts; needed where there are rules        | none            |
@@ -22,7 +23,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.alerts import Rule, parse_rules
 from pipeline.errors import ConfigurationError
@@ -73,6 +74,7 @@ class Settings:
     analyzers: tuple[Analyzer, ...] = (Analyzer.LABELS,)
     emotion_confidence: float = 75.0
     moderation_confidence: float = 50.0
+    convert_images: bool = True
     index: Index = field(kw_only=True)
     alert_rules: tuple[Rule, ...] = field(default=(), kw_only=True)
     alert_topic: str = field(default="", kw_only=True)
@@ -84,7 +86,7 @@ class Settings:
         A threshold counts only where its analyser is chosen: changing it for nothing would cost a second
         analysis of every image.
         """
-        decisive: dict[str, object] = {"analyzers": sorted(self.analyzers)}
+        decisive: dict[str, object] = {"analyzers": sorted(self.analyzers), "convert": self.convert_images}
         if Analyzer.LABELS in self.analyzers:
             decisive |= {"min_confidence": self.min_confidence, "max_labels": self.max_labels}
         if Analyzer.FACES in self.analyzers:
@@ -111,12 +113,16 @@ class Settings:
             emotion_confidence=reader.number("EMOTION_CONFIDENCE", low=0, high=100, default="75"),
             moderation_confidence=reader.number("MODERATION_CONFIDENCE", low=0, high=100, default="50"),
             index=Index(reader.text("INDEX_TABLE_NAME"), reader.shards("INDEX_SHARDS")),
+            convert_images=reader.choice("CONVERT_IMAGES", {"true": True, "false": False}, default="true"),
         )
         alert_rules = reader.alert_rules("ALERT_RULES", settings.analyzers)
         if alert_rules:
             settings = replace(settings, alert_rules=alert_rules, alert_topic=reader.text("ALERT_TOPIC"))
         reader.check()
         return settings
+
+
+_Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +185,13 @@ class Reader:
             kind = "a whole number" if whole else "a number"
             self.problems.append(f"{name} must be {kind} from {low} to {high}, not {value!r}")
         return float(low)
+
+    def choice(self, name: str, choices: Mapping[str, _Choice], *, default: str) -> _Choice:
+        value = self.text(name, default=default)
+        if value not in choices:
+            self.problems.append(f"{name} must be {' or '.join(choices)}, not {value!r}")
+            return choices[default]
+        return choices[value]
 
     def prefix(self, name: str) -> str:
         prefix = self._environment.get(name)

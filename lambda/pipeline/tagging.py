@@ -1,12 +1,13 @@
 """The steps for one image, in an order that heals after a crash at any point.
 
-    1. GetObject (first bytes)   is it there, is it the one the event means, how large is the picture
+    1. GetObject                 is it there, is it the one that the event means; its bytes come in step 3
     2. UpdateItem                claim it; a duplicate or an older event ends here
-    3. DetectLabels and others   the only step that costs noticeable money: side by side, answers kept as they come
-    4. PutObject                 the JSON file
-    5. TransactWriteItems        the record, in the claim's place, and its postings; only this makes it count as done
+    3. decode                    what is it, how large is the picture; its preview; conversion where it is needed
+    4. DetectLabels and others   the only step that costs noticeable money: side by side, answers kept as they come
+    5. PutObject                 the preview, then the JSON file
+    6. TransactWriteItems        the record, in the claim's place, and its postings; only this makes it count as done
 
-A crash before step 5 leaves a claim; the next attempt does steps 1 to 5 again but asks only the analysers that
+A crash before step 6 leaves a claim; the next attempt does all steps again but asks only the analysers that
 are not answered yet. A crashed attempt thus costs at most one call of those that were under way, and JSON file
 and record agree in the end.
 """
@@ -14,6 +15,7 @@ and record agree in the end.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,21 +23,23 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline import documents, images, records
-from pipeline.analysis import Analysis, Trust
+from pipeline import documents, images, previews, records
 from pipeline.answers import Answers, pack, unpack
 from pipeline.errors import ClaimLostError, ImageRefusedError, ObjectGoneError, ObjectReplacedError
+from pipeline.events import Upload
 from pipeline.ordering import Claim, Verdict, iso_utc
+from pipeline.preparing import Prepared, prepare, prepare_head
 from pipeline.records import Record, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from types_boto3_rekognition.type_defs import ImageTypeDef
     from types_boto3_s3 import S3Client
 
     from pipeline.alerts import Alerts
-    from pipeline.events import Upload
-    from pipeline.images import StoredImage
+    from pipeline.analysis import Analysis
+    from pipeline.images import Download, StoredImage
     from pipeline.settings import Settings
     from pipeline.store import Store
 
@@ -95,11 +99,18 @@ class Tagger:
         """
         started_s = self.clock.elapsed_s()
         try:
-            image = images.fetch(self.s3, upload)
+            with images.fetch(self.s3, upload) as download:
+                return self._tag(download, upload, owner=owner, lease_ms=lease_ms, started_s=started_s)
         except ObjectGoneError:
             return self._without_leftovers(upload, Outcome.GONE)
         except ObjectReplacedError:
             return Result(Outcome.OUTDATED)
+
+    def _tag(
+        self, download: Download, upload: Upload, *, owner: str, lease_ms: int, started_s: float
+    ) -> Result:
+        """Claim an object that is there, and analyse it if that is to be done."""
+        image = download.image
         claim = self.store.claim(image.key, image.position, owner=owner, lease_ms=lease_ms)
         if claim is Verdict.OUTDATED:
             return self._without_leftovers(upload, Outcome.OUTDATED)
@@ -108,7 +119,7 @@ class Tagger:
         if claim.after_delete and not self._is_there_again(image):
             self.store.release(image.key, claim)
             return self._without_leftovers(upload, Outcome.GONE)
-        return self._keep_or_release(image, claim, started_s)
+        return self._keep_or_release(download, claim, started_s)
 
     def discard(self, bucket: str, key: str) -> None:
         """Delete the files of an image that is deleted, unless it is there again by now.
@@ -118,9 +129,10 @@ class Tagger:
         """
         prefix = self.settings.trigger_prefix
         documents.remove(self.s3, bucket, key, trigger_prefix=prefix)
+        previews.remove(self.s3, bucket, key, trigger_prefix=prefix)
         current = self.store.read(key)
         if current is not None and current["Status"] != Status.DELETED:
-            documents.write(self.s3, current, trigger_prefix=prefix)
+            self._write_again(current)
 
     def _is_there_again(self, image: StoredImage) -> bool:
         """Whether an object that follows a deletion lies in the bucket: an older event may come after that."""
@@ -133,16 +145,17 @@ class Tagger:
             self.discard(upload.bucket, upload.key)
         return Result(outcome)
 
-    def _keep_or_release(self, image: StoredImage, claim: Claim, started_s: float) -> Result:
+    def _keep_or_release(self, download: Download, claim: Claim, started_s: float) -> Result:
         """Analyse and keep; whatever goes wrong, the claim does not stand in the way of the next attempt."""
+        image = download.image
         try:
-            record = self._analyse(image, claim, started_s)
+            record = self._analyse(download, claim, started_s)
             documents.write(self.s3, record, trigger_prefix=self.settings.trigger_prefix)
             if self.alerts is not None:
                 self.alerts.tell(record)  # before the end: an attempt that crashes here tells again
             self.store.finish(record, claim)
         except ClaimLostError:
-            self._restore_document(image)
+            self._restore(image)
             return Result(Outcome.OUTDATED)
         except ObjectGoneError:
             self.store.release(image.key, claim)
@@ -152,24 +165,46 @@ class Tagger:
             raise
         return Result(Outcome(record["Status"].lower()), record)
 
-    def _analyse(self, image: StoredImage, claim: Claim, started_s: float) -> Record:
-        """The record of an image, whether Rekognition accepts it or not.
+    def _analyse(self, download: Download, claim: Claim, started_s: float) -> Record:
+        """The record of an image, whether it is accepted or not; its preview is in the bucket then.
 
         Raises:
             ObjectGoneError: the object was deleted meanwhile.
         """
-        analyzers = self.settings.analyzers
-        if image.size_bytes == 0:  # the answer is known, and a call that can only fail is saved
-            return records.failed(image, _EMPTY, analyzers, **self._common_fields(started_s))
+        image, analyzers = download.image, self.settings.analyzers
+        try:
+            prepared = self._prepared(download)
+        except ImageRefusedError as refusal:
+            return records.failed(image, Prepared(), refusal, analyzers, **self._common_fields(started_s))
         answers = self.analysis.answers(
-            {"S3Object": image.s3_object()},
+            _as_rekognition_takes_it(image, prepared),
             known=unpack(claim.progress) if claim.progress else {},
-            trust=Trust.UNCERTAIN,
+            trust=prepared.trust,
             checkpoint=lambda so_far: self.store.checkpoint(image.key, claim, pack(so_far)),
         )
         if _cannot_be_read(answers) and not images.exists(self.s3, image):
             raise ObjectGoneError(f"{image.key} was deleted while it was analysed")
-        return records.analysed(image, answers, analyzers, **self._common_fields(started_s))
+        preview = self._write_preview(image, prepared)
+        common = self._common_fields(started_s)
+        return records.analysed(image, prepared, answers, analyzers, PreviewKey=preview, **common)
+
+    def _prepared(self, download: Download) -> Prepared:
+        if download.image.size_bytes == 0:
+            raise _EMPTY
+        content = download.read()
+        return (
+            prepare(content, convert=self.settings.convert_images)
+            if download.is_whole
+            else prepare_head(content)
+        )
+
+    def _write_preview(self, image: StoredImage, prepared: Prepared) -> str | None:
+        """Key of the preview that was put, None where there is none."""
+        if prepared.preview is None:
+            return None
+        key = previews.preview_key(image.key, trigger_prefix=self.settings.trigger_prefix)
+        previews.write(self.s3, bucket=image.bucket, key=key, content=prepared.preview)
+        return key
 
     def _common_fields(self, started_s: float) -> dict[str, object]:
         return {
@@ -178,15 +213,24 @@ class Tagger:
             "DurationMs": round((self.clock.elapsed_s() - started_s) * 1000),
         }
 
-    def _restore_document(self, image: StoredImage) -> None:
-        """The file of the image may now be ours, which is the older one: write that of the current record."""
+    def _restore(self, image: StoredImage) -> None:
+        """File and preview of the image may now be ours, which are the older ones: write those of its record."""
         current = self.store.read(image.key)
         if current is None:
             return
         if current["Status"] == Status.DELETED:
             self.discard(image.bucket, image.key)
         else:
-            documents.write(self.s3, current, trigger_prefix=self.settings.trigger_prefix)
+            self._write_again(current)
+
+    def _write_again(self, record: Record) -> None:
+        """Put file and preview of a record. Where its object has gone meanwhile, the event of that does the rest."""
+        documents.write(self.s3, record, trigger_prefix=self.settings.trigger_prefix)
+        if "PreviewKey" not in record:
+            return
+        upload = Upload(record["S3Bucket"], record["S3Key"], record.get("ETag"), record.get("VersionId"))
+        with suppress(ObjectGoneError, ObjectReplacedError), images.fetch(self.s3, upload) as download:
+            self._write_preview(download.image, self._prepared(download))
 
     def _release_after(self, error: BaseException, image_id: str, claim: Claim) -> None:
         """Release a claim because of an error; that error is what the caller is told, not a second one."""
@@ -194,6 +238,13 @@ class Tagger:
             self.store.release(image_id, claim)
         except (ClientError, BotoCoreError) as second:
             error.add_note(f"and the claim on {image_id} could not be released: {second}")
+
+
+def _as_rekognition_takes_it(image: StoredImage, prepared: Prepared) -> ImageTypeDef:
+    """The converted picture where there is one, else the object."""
+    if prepared.conversion is not None:
+        return {"Bytes": prepared.conversion.content}
+    return {"S3Object": image.s3_object()}
 
 
 def _cannot_be_read(answers: Answers) -> bool:

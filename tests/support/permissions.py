@@ -108,10 +108,10 @@ TAGGER = (
         "makes a missing object a 404 and not a 403, so that “gone” is no failure", Proof.STATIC,
         "the engine answers 404 either way",
     ),
-    Permission("s3:PutObject", "Write", OBJECT, "writes the JSON file", Proof.TAGGING),
+    Permission("s3:PutObject", "Write", OBJECT, "writes the JSON file and the preview", Proof.TAGGING),
     Permission(
         "s3:DeleteObject", "Write", OBJECT,
-        "removes the JSON file of an image whose object was removed", Proof.AS_ROLE,
+        "removes JSON file and preview of an image whose object was removed", Proof.AS_ROLE,
     ),
     Permission(
         "rekognition:DetectLabels", "Read", ANY, "asks for labels and properties of the picture", Proof.TAGGING

@@ -258,8 +258,8 @@ def test_a_checkpoint_that_does_not_fit_is_left_out_and_said(
 ) -> None:
     upload = world.upload()
     store = Store(world.dynamodb, table=TABLE, index=INDEX, settings=ALL.fingerprint)
-    position = fetch(world.s3, upload).position
-    claim = store.claim(upload.key, position, owner="r", lease_ms=LEASE_MS)
+    with fetch(world.s3, upload) as download:
+        claim = store.claim(upload.key, download.image.position, owner="r", lease_ms=LEASE_MS)
     assert isinstance(claim, Claim)
     store.checkpoint(upload.key, claim, b"x" * 500_000)
     assert "no checkpoint of uploads/cat.png" in caplog.text

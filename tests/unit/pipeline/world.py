@@ -226,8 +226,8 @@ class World:
         body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return dict(json.loads(body))
 
-    def documents(self) -> list[str]:
-        listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix="metadata/").get("Contents", [])
+    def documents(self, prefix: str = "metadata/") -> list[str]:
+        listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
         return [it["Key"] for it in listed]
 
 

@@ -34,7 +34,7 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "nothing_is_allowed_wildly": [
         ("Action: s3:ListBucket", "Action: s3:List*"),
         ("Resource: !GetAtt Images.Arn", 'Resource: "*"'),
-        ("Action: s3:PutObject", "NotAction: s3:PutObject"),
+        ("Action: [s3:PutObject, s3:DeleteObject]", "NotAction: [s3:PutObject, s3:DeleteObject]"),
     ],
     "services_are_trusted_for_this_account_only": [("      SourceAccount: !Ref AWS::AccountId\n", "")],
     "logs_do_not_stay_for_ever": [
