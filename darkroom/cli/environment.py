@@ -10,6 +10,7 @@ import click
 from darkroom.cli import console
 from darkroom.cli.progress import show_uploads, steps
 from darkroom.cli.real_options import mode_lines
+from darkroom.cli.running import deployed_promotion, env_option
 
 if TYPE_CHECKING:
     from darkroom.operations.environment import Environment, Status
@@ -106,10 +107,14 @@ def reset_command(yes: bool) -> None:
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status_command(as_json: bool) -> None:
+@env_option
+def status_command(as_json: bool, env_name: str) -> None:
     """Show what runs, and how it does. Exits with 3 when the environment is not up."""
     from darkroom.errors import NotRunningError
 
+    if env_name:
+        _print_elsewhere(env_name, as_json=as_json)
+        return
     environment = _environment()
     status = environment.status()
     if as_json:
@@ -120,6 +125,19 @@ def status_command(as_json: bool) -> None:
         if as_json:
             raise click.exceptions.Exit(NotRunningError.exit_code)
         raise NotRunningError("The environment is not up.", hint="Start it with `make up`.")
+
+
+def _print_elsewhere(env_name: str, *, as_json: bool) -> None:
+    from darkroom.operations.promotion.health import health_of
+
+    health = health_of(deployed_promotion(env_name))
+    if as_json:
+        console.print_json(health.as_json())
+        return
+    for name, line in health.lines():
+        console.stdout.print(f"  {name:<12}{line}", markup=False, soft_wrap=True)
+    for line in health.troubles:
+        console.stdout.print("  [red]trouble[/]     " + console.printable(line), soft_wrap=True)
 
 
 def _print_status(environment: Environment, status: Status) -> None:

@@ -8,7 +8,7 @@ import click
 
 from darkroom.cli import console
 from darkroom.cli.progress import counting
-from darkroom.cli.running import running_environment
+from darkroom.cli.running import env_option, target_of
 
 if TYPE_CHECKING:
     from darkroom.operations.dead_letters import DeadLetter
@@ -21,14 +21,15 @@ _NAMED = 5
     "--limit", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="How many to show."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON, each with its event.")
-def failed_command(limit: int, as_json: bool) -> None:
+@env_option
+def failed_command(limit: int, as_json: bool, env_name: str) -> None:
     """List what Lambda gave up after its retries: image, error, when. `darkroom redrive` sends it back.
 
     A picture that can never be analysed is not here: it has a record with Status FAILED (`darkroom ls`).
     """
     from darkroom.operations.dead_letters import DeadLetters
 
-    listing = DeadLetters(running_environment().target()).look(limit=limit)
+    listing = DeadLetters(target_of(env_name)).look(limit=limit)
     if as_json:
         console.print_json([letter.as_json() for letter in listing.letters])
     elif listing.letters:
@@ -70,7 +71,8 @@ def _print(letters: tuple[DeadLetter, ...]) -> None:
     "--rate", default=50.0, show_default=True, type=click.FloatRange(0.1, 10_000), help="Events per second."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was sent as JSON.")
-def redrive_command(names: tuple[str, ...], rate: float, as_json: bool) -> None:
+@env_option
+def redrive_command(names: tuple[str, ...], rate: float, as_json: bool, env_name: str) -> None:
     """Send what Lambda gave up back to its function: everything, or only the named images.
 
     Each message leaves the dead-letter queue once Lambda has accepted its event. Exits with 6 when a named image is
@@ -79,11 +81,13 @@ def redrive_command(names: tuple[str, ...], rate: float, as_json: bool) -> None:
     from darkroom.errors import NotFoundError
     from darkroom.operations.dead_letters import DeadLetters
     from darkroom.operations.records import candidate_keys
+    from darkroom.settings import load
 
-    environment = running_environment()
-    wanted = [candidate_keys(name, inbox=environment.settings.inbox) for name in names]
+    target = target_of(env_name)
+    inbox = load().inbox
+    wanted = [candidate_keys(name, inbox=inbox) for name in names]
     with counting("sending back") as progress:
-        done = DeadLetters(environment.target()).redrive(wanted, rate=rate, progress=progress)
+        done = DeadLetters(target).redrive(wanted, rate=rate, progress=progress)
     if as_json:
         console.print_json(
             {"sent": [letter.as_json() for letter in done.sent], "kept": [reason for _, reason in done.kept]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from darkroom.cli import console
-from darkroom.cli.running import running_environment
+from darkroom.cli.running import env_option, target_of
 
 if TYPE_CHECKING:
     from darkroom.operations.figures import Figures
@@ -24,7 +24,8 @@ _ROWS = (
 @click.argument("function", default="tagger")
 @click.option("--since", default="1h", show_default=True, metavar="PERIOD", help="For example 15m, 2h or 7d.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def stats_command(function: str, since: str, as_json: bool) -> None:
+@env_option
+def stats_command(function: str, since: str, as_json: bool, env_name: str) -> None:
     """Show how long a function takes, what memory it uses, and how its images fared, from its log.
 
     Percentiles are of the REPORT lines that Lambda writes for each invocation. The price is Rekognition's list price.
@@ -32,7 +33,7 @@ def stats_command(function: str, since: str, as_json: bool) -> None:
     from darkroom.operations.figures import collect, period_s
 
     seconds = period_s(since)
-    figures = collect(running_environment().target(), function, period_s=seconds)
+    figures = collect(target_of(env_name), function, period_s=seconds)
     if as_json:
         console.print_json(figures.as_json())
     elif not figures.invocations:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from darkroom.cli.running import deployed_promotion, env_option
 from darkroom.errors import NotFoundError
 
 
 @click.command("open")
 @click.option("--print", "only_print", is_flag=True, help="Print the address and open nothing.")
-def open_command(only_print: bool) -> None:
+@env_option
+def open_command(only_print: bool, env_name: str) -> None:
     """Open the page of the running environment in the browser.
 
     Where there is no browser, its address is printed.
@@ -19,9 +21,12 @@ def open_command(only_print: bool) -> None:
     from darkroom.operations.environment import Environment
     from darkroom.settings import load
 
-    environment = Environment(load())
-    environment.require_running()
-    address = environment.page()
+    if env_name:
+        address = deployed_promotion(env_name).page_url()
+    else:
+        environment = Environment(load())
+        environment.require_running()
+        address = environment.page()
     if not address:
         raise NotFoundError("This stack has no page.", hint="The template has no output ApiId.")
     click.echo(address)

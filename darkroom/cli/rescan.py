@@ -8,7 +8,7 @@ import click
 
 from darkroom.cli import console
 from darkroom.cli.progress import counting
-from darkroom.cli.running import running_environment
+from darkroom.cli.running import env_option, target_of
 
 if TYPE_CHECKING:
     from darkroom.operations.rescan import Place
@@ -23,16 +23,20 @@ if TYPE_CHECKING:
 )
 @click.option("--from-start", is_flag=True, help="Begin anew, also where an earlier rescan was broken off.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def rescan_command(stale: bool, rate: float, from_start: bool, as_json: bool) -> None:
+@env_option
+def rescan_command(stale: bool, rate: float, from_start: bool, as_json: bool, env_name: str) -> None:
     """Tag every object of the bucket that has no current record: none at all, or one of other bytes.
 
     May be broken off with Ctrl-C; the next one goes on from there. Pictures that were refused have a record, and are
     not tried again unless --stale finds that the settings have changed.
     """
     from darkroom.operations.rescan import Place, Rescan
+    from darkroom.settings import load
 
-    environment = running_environment()
-    rescan = Rescan(environment.target(), environment.layout.home / "rescan.json")
+    place_file = load().home / (f"rescan-{env_name}.json" if env_name else "rescan.json")
+    target = target_of(env_name)
+    place_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    rescan = Rescan(target, place_file)
     place = Place(stale) if from_start else rescan.place(stale=stale)
     if place.cursor is not None:
         key = console.printable(place.cursor)

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from darkroom.operations.logs import LogFollower
+from darkroom.operations.logs import GroupFollower, LogFollower
 from darkroom.operations.reload import read_outcome
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from darkroom.operations.environment import Environment
+    from darkroom.operations.target import Target
 
 _POLL_S = 0.25
 _FIELDS = (
@@ -39,6 +40,20 @@ def follow(environment: Environment) -> Iterator[dict[str, Any]]:
             if outcome is not None:
                 yield outcome
         time.sleep(_POLL_S)
+
+
+def follow_stack(target: Target, *, poll_s: float = 2.0) -> Iterator[dict[str, Any]]:
+    """One outcome per image from now on, for ever, of a stack that is deployed elsewhere.
+
+    CloudWatch Logs shows a line some seconds after it was written; asking more often than every two costs quota.
+    """
+    follower = GroupFollower(target.session, target.outputs.log_group)
+    while True:
+        for line in follower.new():
+            outcome = parse(line)
+            if outcome is not None:
+                yield outcome
+        time.sleep(poll_s)
 
 
 class ReloadFollower:

@@ -12,6 +12,8 @@ from darkroom.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import boto3
+
     from darkroom.engine.base import PartLog
     from darkroom.operations.environment import Environment
 
@@ -53,12 +55,12 @@ def follow_logs(environment: Environment, names: Sequence[str]) -> Iterator[str]
         time.sleep(_POLL_S)
 
 
-class LogFollower:
-    """New events of one function's log group, each once."""
+class GroupFollower:
+    """New events of one log group, each once."""
 
-    def __init__(self, environment: Environment, function: str, *, since_ms: int | None = None) -> None:
-        self._client = environment.session().client("logs")
-        self._group = log_group(environment, function)
+    def __init__(self, session: boto3.Session, group: str, *, since_ms: int | None = None) -> None:
+        self._client = session.client("logs")
+        self._group = group
         self._since_ms = int(time.time() * 1000) if since_ms is None else since_ms
         self._seen: set[tuple[str, int, str]] = set()
 
@@ -72,6 +74,13 @@ class LogFollower:
         if found:
             self._since_ms = max(self._since_ms, found[-1]["timestamp"] - _REREAD_MS)
         return [event["message"].rstrip() for event in fresh]
+
+
+class LogFollower(GroupFollower):
+    """The same for a function of a local environment."""
+
+    def __init__(self, environment: Environment, function: str, *, since_ms: int | None = None) -> None:
+        super().__init__(environment.session(), log_group(environment, function), since_ms=since_ms)
 
 
 def log_group(environment: Environment, function: str) -> str:

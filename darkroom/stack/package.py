@@ -49,9 +49,13 @@ class Architecture(StrEnum):
     ARM64 = "arm64"
 
     @property
-    def platform(self) -> str:
-        """The wheels that run there: Lambda's Python 3.13 stands on Amazon Linux 2023 (glibc 2.34)."""
-        return {"x86_64": "manylinux_2_28_x86_64", "arm64": "manylinux_2_28_aarch64"}[self.value]
+    def platforms(self) -> tuple[str, ...]:
+        """The wheels that run there: Lambda's Python 3.13 stands on Amazon Linux 2023 (glibc 2.34).
+
+        pip takes a given platform to the letter, so every older one that wheels are built for is named too.
+        """
+        machine = {"x86_64": "x86_64", "arm64": "aarch64"}[self.value]
+        return tuple(f"manylinux{it}_{machine}" for it in ("_2_34", "_2_28", "_2_17", "2014"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Dependencies:
 
     @property
     def _platform(self) -> str:
-        return str(self.interpreter) if self.interpreter else self.architecture.platform
+        return str(self.interpreter) if self.interpreter else " ".join(self.architecture.platforms)
 
     @property
     def folder(self) -> Path:
@@ -162,7 +166,8 @@ def install(dependencies: Dependencies, *, run: Run) -> Path:
     python = dependencies.interpreter or sys.executable
     for_lambda = (
         *("--only-binary", ":all:", "--implementation", "cp"),
-        *("--platform", dependencies.architecture.platform, "--python-version", dependencies.python),
+        *(it for name in dependencies.architecture.platforms for it in ("--platform", name)),
+        *("--python-version", dependencies.python),
     )
     run(
         [

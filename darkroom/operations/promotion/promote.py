@@ -21,6 +21,7 @@ from darkroom.operations.promotion.history import History, Outcome, Record
 from darkroom.operations.promotion.lock import Lock
 from darkroom.operations.promotion.preflight import Preflight, preflight
 from darkroom.operations.promotion.smoke import Smoke, SmokeTest
+from darkroom.operations.target import Target
 from darkroom.stack import Leftovers, StackOutputs, load_environment
 from darkroom.stack.cost import Estimate, estimate
 from darkroom.stack.deploy import Deployment, Job, Prepared, Release, discard, execute, prepare
@@ -160,6 +161,26 @@ class Promotion:
                 hint=f"Deploy it: `make deploy ENV={self.environment.name}`.",
             )
         return StackOutputs.from_mapping(deployed.outputs)
+
+    def stack(self) -> Target:
+        """The deployed stack, for what a person does with a running one.
+
+        Raises:
+            NotFoundError: it is not deployed.
+        """
+        return Target(self.session(), self.target.stack, self.outputs())
+
+    def page_url(self) -> str:
+        """Address of the page; empty where the template has none.
+
+        Raises:
+            NotFoundError: the stack is not deployed.
+        """
+        outputs = self.outputs()
+        if self.environment.stand_in is not None and outputs.api:
+            return f"{self.environment.stand_in.endpoint_url}/_aws/execute-api/{outputs.api}/live/"
+        deployed = self.job().stacks.describe()
+        return deployed.outputs.get("PageUrl", "") if deployed else ""
 
     def preflight(self) -> Preflight:
         """Every check, without an exception for one that does not hold."""
