@@ -159,7 +159,12 @@ def _tell(run: Run) -> None:
     if counts[Outcome.FAILED]:
         parts.append(f"{counts[Outcome.FAILED]} failed")
     click.echo(", ".join(parts) + ".")
-    named = [answered for answered in run.answers if answered.outcome is not Outcome.DONE]
+    # what stopped the run is said once, at its end
+    named = [
+        answered
+        for answered in run.answers
+        if answered.outcome is not Outcome.DONE and not (run.stopped and answered.said.endswith(run.stopped))
+    ]
     for answered in named[:_TOLD]:
         line = f"  {answered.question.operation} of {answered.question.source.name}: {answered.said}"
         console.stderr.print(console.printable(line), markup=False, soft_wrap=True)

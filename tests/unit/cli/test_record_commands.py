@@ -133,7 +133,9 @@ def test_a_dry_run_needs_no_credentials_and_asks_nothing(desk: Desk) -> None:
 
 
 def test_the_budget_stops_a_run_and_the_next_one_goes_on(desk: Desk) -> None:
-    stopped = error_of(desk.record(desk.photos, "--budget", "0.002"))
+    done = desk.record(desk.photos, "--budget", "0.002")
+    assert "The budget of" not in done.output, "what stopped the run is said once, by the error"
+    stopped = error_of(done)
     assert stopped.exit_code == 9
     assert stopped.message.startswith("1 of 3 are not recorded. The budget of $0.002")
     assert len(desk.aws.calls) == len(desk.files()) == 2
