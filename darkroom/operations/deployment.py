@@ -68,7 +68,7 @@ class LocalDeployment:
         """
         self._settings = settings
         self._overrides = _parsed(overrides)
-        self._preset = preset
+        self._preset = _remembered_name(preset)
         self._leftovers = leftovers
         self._dependencies = dependencies
         self._on_change = on_change
@@ -226,6 +226,15 @@ def remembered(path: Path) -> Deployed:
     )
 
 
+def _is_path(preset: str) -> bool:
+    return "/" in preset or preset.endswith(".toml")
+
+
+def _remembered_name(preset: str) -> str:
+    """A preset as another process finds it, too: the recovery works in another folder."""
+    return str(Path(preset).expanduser().absolute()) if _is_path(preset) else preset
+
+
 def load_preset(project: Path, preset: str) -> StackEnvironment:
     """An environment file for a local engine, by its name in environments/ or by its path.
 
@@ -234,8 +243,7 @@ def load_preset(project: Path, preset: str) -> StackEnvironment:
     """
     from darkroom.stack import load_environment
 
-    by_path = "/" in preset or preset.endswith(".toml")
-    path = Path(preset).expanduser().absolute() if by_path else project / "environments" / f"{preset}.toml"
+    path = Path(preset) if _is_path(preset) else project / "environments" / f"{preset}.toml"
     found = load_environment(path)
     if found.aws is not None:
         raise UsageError(
