@@ -46,8 +46,8 @@ status: $(VENV)/ready ## what runs, and how it does
 logs: $(VENV)/ready ## the last lines of every part
 	@$(DARKROOM) logs
 
-test: $(VENV)/ready-dev ## unit and integration tests (embedded engine)
-	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+test: $(VENV)/ready-dev ## unit and integration tests; ENGINE=localstack: the integration tests on it
+	@$(VENV)/bin/python -m pytest $(if $(filter localstack,$(ENGINE)),tests/integration,$(PARALLEL)) $(PYTEST_ARGS)
 
 test-contract: $(VENV)/ready-dev ## what we rely on in ministack, test by test
 	@$(VENV)/bin/python -m pytest tests/contract $(PYTEST_ARGS)
@@ -56,8 +56,8 @@ test-browser: $(VENV)/ready-dev ## the page in a real Chromium, and attacks on t
 	@scripts/chromium >/dev/null
 	@$(VENV)/bin/python -m pytest tests/browser $(PYTEST_ARGS)
 
-test-compose: $(VENV)/ready-dev ## the Compose services in real containers (needs a Docker Engine)
-	@$(VENV)/bin/python -m pytest tests/compose $(PYTEST_ARGS)
+test-compose: $(VENV)/ready-dev ## Compose, and the integration tests on LocalStack (IMAGES=official|stand-in)
+	@IMAGES=$(or $(IMAGES),auto) scripts/test-compose $(PYTEST_ARGS)
 
 test-long: $(VENV)/ready-dev ## fuzzing and other tests that take minutes
 	@$(VENV)/bin/python -m pytest tests/long $(PYTEST_ARGS)

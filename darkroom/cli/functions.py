@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from darkroom.operations.environment import Environment
     from darkroom.operations.invoke import Invoked
 
-_UNPACKED = re.compile(r"[^\s\"]*/runtime/code/[0-9a-f]{64}/")
+_UNPACKED = re.compile(r"(?:[^\s\"]*/runtime/code/[0-9a-f]{64}|/var/task)/")
 _EVENT = click.option("--event", metavar="FILE", help="A JSON file with the event; - reads standard input.")
 _IMAGE = click.option(
     "--image",

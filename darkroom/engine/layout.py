@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from darkroom.settings import Settings
 
-_SOCKET_PATH_LIMIT = 100
-"""Bytes of a Unix socket's path that every system takes (Linux 107, macOS 103)."""
+_SOCKET_PATH_LIMIT = 92
+"""Bytes of a Unix socket's path that every system takes (Linux 107, macOS 103), with supervisord's `.PID` after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,13 @@ def layout_of(settings: Settings, home: Path | None = None) -> Layout:
     """
     home = home or settings.home
     run = home / "run"
-    if len(str(run / "supervisor.sock").encode()) > _SOCKET_PATH_LIMIT:
-        digest = hashlib.sha256(str(home).encode()).hexdigest()[:16]
-        run = Path(tempfile.gettempdir()) / f"darkroom-{digest}"
+    name = f"darkroom-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
+    if _is_too_long(run):
+        run = Path(tempfile.gettempdir()) / name
+    if _is_too_long(run):  # TMPDIR may be deep, too
+        run = Path("/tmp") / name  # noqa: S108 - made for its owner only
     return Layout(home=home, run=run)
+
+
+def _is_too_long(run: Path) -> bool:
+    return len(str(run / "supervisor.sock").encode()) > _SOCKET_PATH_LIMIT

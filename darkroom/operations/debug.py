@@ -26,7 +26,9 @@ import psutil
 
 from darkroom.engine import ports
 from darkroom.engine.keys import Keys
+from darkroom.engine.localstack import LocalStackEngine
 from darkroom.engine.parts import credentials_path
+from darkroom.engine.venvs import ensure
 from darkroom.errors import EngineError, NotFoundError, NotRunningError, UsageError
 from darkroom.operations.invoke import Invoked, full_name, function_names
 from darkroom.runtime import boot, folders
@@ -84,7 +86,10 @@ def prepare(environment: Environment, function: str, *, port: int) -> Session:
     settings = environment.settings
     python = settings.project / ".venv-functions" / "bin" / "python"
     code = environment.code_folder()
-    endpoints = Endpoints(settings.region, environment.engine.endpoint, environment.engine.endpoint)
+    engine = environment.engine
+    endpoints = Endpoints(settings.region, engine.endpoint, engine.rekognition_endpoint)
+    if isinstance(engine, LocalStackEngine):  # which has its own interpreter for functions, in a container
+        ensure((engine.functions_venv(),), lambda _: None)
     place = Place("", f"debug/{uuid.uuid4().hex}", code, Path())
     libraries = next((python.parent.parent / "lib").glob("python3.*/site-packages"))
     variables = worker_environment(
@@ -250,6 +255,8 @@ def _credentials(environment: Environment, config: FunctionConfig) -> Credential
     keys = Keys.read(environment.layout.instance)
     if keys is None:
         raise NotRunningError("This environment has no keys yet.", hint="Run `make up` first.")
+    if isinstance(environment.engine, LocalStackEngine):
+        return Credentials(keys.access_key_id, keys.secret_access_key, "")
     client = environment.session().client(
         "sts", endpoint_url=environment.engine.endpoint + credentials_path(keys)
     )

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from darkroom.errors import EngineError, NotFoundError, UsageError
 from darkroom.operations.records import UPLOADS, candidate_keys
+from darkroom.settings import EngineName
 from darkroom.sync.content_type import HEAD_BYTES, content_type
 
 if TYPE_CHECKING:
@@ -157,8 +158,13 @@ def image_event(environment: Environment, image: str, report: Callable[[str], No
     path = Path(image)
     found = images.of_file(path, report) if path.is_file() else images.of_key(image)
     record = images.record(found.key) or {}
+    last = record.get("Sequencer")
+    # LocalStack gives every event the same one: after a larger one no real upload would count any more
+    constant = environment.engine.name is EngineName.LOCALSTACK
     return s3_event(
-        found, region=environment.settings.region, sequencer=next_sequencer(record.get("Sequencer"))
+        found,
+        region=environment.settings.region,
+        sequencer=last if constant and last else next_sequencer(last),
     )
 
 

@@ -18,9 +18,9 @@ import platformdirs
 from botocore.exceptions import ClientError
 
 from darkroom.engine.venvs import template_runtime
-from darkroom.errors import UsageError
+from darkroom.errors import DeployError, UsageError
 from darkroom.operations.deployment import LocalDeployment
-from darkroom.operations.localstack_changes import must_recreate, refuse_unsupported
+from darkroom.operations.localstack_changes import Ignored, ignored_changes, refuse_unsupported, refuse_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +38,7 @@ _POLLER_S = 2.2
 """LocalStack's event poller waits two seconds for messages, and forgets for long what arrives while it ends."""
 _CODE = ("CodeBucket", "CodeKey", "CodeHash", "Release")
 _NAMED = 6
+_DELETE_ATTEMPTS = 5
 
 
 class LocalStackDeployment:
@@ -100,18 +101,25 @@ class LocalStackDeployment:
             DeployError: LocalStack cannot make a resource, or CloudFormation refused.
         """
         template = self._local.template()
-        values = template.complete({**dict.fromkeys(_CODE, ""), **self._local.parameters()})
+        given = self._local.parameters()
+        values = template.complete({**dict.fromkeys(_CODE, ""), **given})
+        refuse_values(template, given)
         refuse_unsupported(template, values)
         uploads = _Uploads(session, stack=self._settings.stack)
         ignored = self._ignored(session, template, values)
         actions: list[str] = []
-        if ignored:
-            names = ", ".join(ignored[:_NAMED]) + (" …" if len(ignored) > _NAMED else "")
+        if ignored.real:
+            names = ", ".join(ignored.real[:_NAMED]) + (" …" if len(ignored.real) > _NAMED else "")
             report(f"LocalStack would ignore the change of {names}: the stack is made anew, uploads are kept")
             self._begin()
-            uploads.keep(self._bucket(session))
-            self._delete(session)
+            bucket = self._bucket(session)
+            uploads.keep(bucket)
+            self._delete(session, uploads, bucket)
             actions.append(f"made the stack anew, because LocalStack ignores changes of {names}")
+        elif ignored.permissions:
+            actions.append(
+                f"left {', '.join(ignored.permissions)} as before: LocalStack enforces no permissions"
+            )
         deployed = self._local.deploy(session, report)
         _copy_invoke_rules(session, stack=self._settings.stack)
         if self._changing:
@@ -125,37 +133,48 @@ class LocalStackDeployment:
             self._changing = True
             self._pause_sync()
 
-    def _ignored(
-        self, session: boto3.Session, template: Template, values: Mapping[str, str]
-    ) -> tuple[str, ...]:
+    def _ignored(self, session: boto3.Session, template: Template, values: Mapping[str, str]) -> Ignored:
         """What an update of the deployed stack would leave as it is."""
         from darkroom.stack import Template
+        from darkroom.stack.api_deployment import with_fresh_deployments
 
         client = session.client("cloudformation")
         try:
             stack = client.describe_stacks(StackName=self._settings.stack)["Stacks"][0]
         except ClientError as error:
             if "does not exist" in str(error):
-                return ()
+                return Ignored((), ())
             raise
         if not stack["StackStatus"].endswith("_COMPLETE") or stack["StackStatus"].startswith(
             ("DELETE", "ROLLBACK")
         ):
-            return ()
+            return Ignored((), ())
         body: Any = client.get_template(StackName=self._settings.stack)["TemplateBody"]
         before = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
         deployed = Template.parse(body if isinstance(body, str) else str(body), name="the deployed template")
-        return must_recreate((deployed, before), (template, values))
+        return ignored_changes((deployed, before), (with_fresh_deployments(template, values), values))
 
     def _bucket(self, session: boto3.Session) -> str:
         from darkroom.stack import read_outputs
 
         return read_outputs(session, self._settings.stack).bucket
 
-    def _delete(self, session: boto3.Session) -> None:
+    def _delete(self, session: boto3.Session, uploads: _Uploads, bucket: str) -> None:
+        """Delete the stack; functions that are under way may fill its bucket again meanwhile."""
         from darkroom.stack.changes import Stacks
 
-        Stacks(session, self._settings.stack, lambda _: None, 300).delete()
+        stacks = Stacks(session, self._settings.stack, lambda _: None, 300)
+        for left in reversed(range(_DELETE_ATTEMPTS)):
+            uploads.empty(bucket)
+            if stacks.describe() is None:
+                return
+            try:
+                stacks.delete()
+                return
+            except DeployError:
+                if not left:
+                    raise
+                time.sleep(1)
 
 
 def dependencies_of(project: Path, *, libraries: Path | None = None) -> Dependencies:
@@ -196,12 +215,20 @@ class _Uploads:
         self._aside = f"{stack}-kept-uploads"
 
     def keep(self, bucket: str) -> None:
-        """Copy them into a bucket of their own, and empty theirs."""
+        """Copy them into a bucket of their own."""
         self._s3.create_bucket(Bucket=self._aside)
         for key in self._keys(bucket, "uploads/"):
             self._s3.copy_object(Bucket=self._aside, Key=key, CopySource={"Bucket": bucket, "Key": key})
-        for key in self._keys(bucket, ""):
-            self._s3.delete_object(Bucket=bucket, Key=key)
+        # nothing that is deleted now is news to a function
+        self._s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+
+    def empty(self, bucket: str) -> None:
+        """Delete everything in a bucket; nothing where there is none."""
+        try:
+            for key in self._keys(bucket, ""):
+                self._s3.delete_object(Bucket=bucket, Key=key)
+        except self._s3.exceptions.NoSuchBucket:
+            return
 
     def restore(self, bucket: str) -> int:
         """Copy them back, where there are any; returns how many."""

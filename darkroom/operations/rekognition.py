@@ -42,7 +42,7 @@ def control_of(environment: Environment) -> Control:
     keys = Keys.read(environment.layout.instance)
     if keys is None:
         raise NotRunningError("This environment has no keys yet.", hint="Run `make up` first.")
-    return Control(environment.engine.endpoint, keys.token)
+    return Control(environment.engine.rekognition_endpoint, keys.token)
 
 
 def control_at(endpoint: str) -> Control:

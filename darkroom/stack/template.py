@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -34,6 +34,8 @@ class Parameter:
 
     name: str
     default: str | None
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """AllowedPattern, AllowedValues, MinValue, MaxValue and ConstraintDescription, as they stand in the template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Template:
         return cls(
             body=body,
             parameters={
-                key: Parameter(key, None if "Default" not in value else _text(value["Default"]))
+                key: Parameter(key, None if "Default" not in value else _text(value["Default"]), value)
                 for key, value in data.get("Parameters", {}).items()
             },
             resources={key: _resource(key, value) for key, value in data["Resources"].items()},

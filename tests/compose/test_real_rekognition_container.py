@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 
 from darkroom.rekognition.control import set_mode, show_mode
 from darkroom.settings import PROJECT_ROOT
-from tests.compose.test_rekognition_container import compose, docker, image  # noqa: F401 -- a fixture
+from tests.compose.conftest import docker
+from tests.compose.test_rekognition_container import compose
 from tests.integration.conftest import free_port
 from tests.support import pictures
 from tests.support.stand_in_aws import ACCOUNT, KEY, SECRET
@@ -26,7 +27,7 @@ CREDENTIALS = {"access_key_id": KEY, "secret_access_key": SECRET}
 
 
 @pytest.fixture
-def aws(tmp_path: Path, image: str) -> Path:  # noqa: F811
+def aws(tmp_path: Path, image: str) -> Path:
     """A Compose file that adds the stand-in, and the folders that it and Rekognition use."""
     for name in ("fixtures/authored", "fixtures/recorded", "ledger", "dot-aws"):
         (tmp_path / name).mkdir(parents=True)
@@ -62,7 +63,7 @@ def switch(service: Any, mode: str) -> None:
     set_mode(f"http://127.0.0.1:{service.port}", document)
 
 
-def test_as_it_stands_the_container_can_neither_record_nor_pay(aws: Path, image: str) -> None:  # noqa: F811
+def test_as_it_stands_the_container_can_neither_record_nor_pay(aws: Path, image: str) -> None:
     with compose(image, "darkroom-test-aws", aws) as service:
         switch(service, "proxy")
         with pytest.raises(
@@ -73,7 +74,7 @@ def test_as_it_stands_the_container_can_neither_record_nor_pay(aws: Path, image:
 
 def test_with_recording_switched_on_answers_and_spending_are_written_to_folders_of_yours(
     aws: Path,
-    image: str,  # noqa: F811
+    image: str,
 ) -> None:
     folder = aws.parent
     variables = {
@@ -95,7 +96,7 @@ def test_with_recording_switched_on_answers_and_spending_are_written_to_folders_
         assert database.execute("SELECT calls FROM spent").fetchall() == [(1,)]
 
 
-def test_the_profile_aws_proxies_with_the_keys_of_the_mounted_folder(aws: Path, image: str) -> None:  # noqa: F811
+def test_the_profile_aws_proxies_with_the_keys_of_the_mounted_folder(aws: Path, image: str) -> None:
     folder = aws.parent
     keys = f"[dev]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
     (folder / "dot-aws" / "credentials").write_text(keys)

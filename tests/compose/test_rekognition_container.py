@@ -1,16 +1,12 @@
 """The Compose service `rekognition` in a real container: it answers, and it can do nothing else.
 
-Needs a Docker Engine with Compose. Where the official base image cannot be pulled, DARKROOM_BASE_IMAGE names another
-(see scripts/docker-engine); where pip needs a certificate bundle of its own (PIP_CERT), the build gets it as a secret.
+Needs a Docker Engine with Compose (`scripts/test-compose` sees to it).
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
-import shutil
-import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +19,12 @@ from botocore.exceptions import ClientError
 
 from darkroom.rekognition.authoring import add_fixture
 from darkroom.settings import PROJECT_ROOT
+from tests.compose.conftest import docker
 from tests.integration.conftest import free_port
 from tests.support import pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from types_boto3_rekognition import RekognitionClient
@@ -35,38 +32,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(600)
 
 IMAGES = PROJECT_ROOT / "fixtures" / "images"
-IMAGE = os.environ.get("DARKROOM_IMAGE", "darkroom:test-compose")
-
-
-def docker(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(
-        ["docker", *arguments],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(f"docker {' '.join(arguments)}:\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def image() -> str:
-    """Our image, built from this checkout."""
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-    ):
-        pytest.fail('No Docker Engine answers. On Debian: eval "$(scripts/docker-engine base)"')
-    options = ["--tag", IMAGE]
-    if base := os.environ.get("DARKROOM_BASE_IMAGE"):
-        options += ["--build-arg", f"BASE={base}"]
-    if bundle := os.environ.get("PIP_CERT"):
-        options += ["--secret", f"id=ca,src={bundle}"]
-    docker("build", *options, ".", environment={"DOCKER_BUILDKIT": "1"})
-    return IMAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,13 @@
-"""A running environment of the tests' own: another port, state folder and inbox than a developer's."""
+"""A running environment of the tests' own: another port, state folder and inbox than a developer's.
+
+The engine is the one that DARKROOM_ENGINE names (`make test ENGINE=localstack`), embedded without it. What does not run
+on LocalStack stands in `tests.support.differences` and nowhere else.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from dataclasses import dataclass
@@ -13,7 +18,8 @@ import pytest
 from darkroom.operations.environment import Environment
 from darkroom.operations.follow import parse
 from darkroom.operations.logs import LogFollower
-from darkroom.settings import PROJECT_ROOT, Settings
+from darkroom.settings import PROJECT_ROOT, EngineName, Settings
+from tests.support.differences import difference_of, unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,10 +30,45 @@ if TYPE_CHECKING:
     from darkroom.operations.records import Images, Record
 
 
+ENGINE = EngineName(os.environ.get("DARKROOM_ENGINE", EngineName.EMBEDDED))
+"""The engine that the suite runs on."""
+_PASSED = (
+    "DARKROOM_ENGINE", "DARKROOM_IMAGE", "DARKROOM_BASE_IMAGE", "DARKROOM_LAMBDA_IMAGE", "LOCALSTACK_IMAGE",
+    "DOCKER_HOST", "DOCKER_CONFIG", "PIP_CERT", "XDG_CACHE_HOME",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    here = [item for item in items if "tests/integration/" in item.nodeid]
+    if here and not config.option.keyword and not any("::" in argument for argument in config.args):
+        whole = any(argument.rstrip("/").endswith(("tests/integration", "tests")) for argument in config.args)
+        stale = unused(item.nodeid for item in here) if whole else []
+        if stale:
+            raise pytest.UsageError(f"tests/support/differences.py names tests that are not there: {stale}")
+    if ENGINE is EngineName.EMBEDDED:
+        return
+    for item in here:
+        row = difference_of(item.nodeid)
+        if row is not None:
+            item.add_marker(pytest.mark.skip(reason=f"embedded engine only, {row.what}: {row.reason}"))
+
+
+def engine_variables() -> dict[str, str]:
+    """The variables that tell a command of its own which engine and images to take."""
+    return {name: os.environ[name] for name in _PASSED if name in os.environ}
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free, and with LocalStack the one after it too: Rekognition answers there."""
+    while True:
+        with socket.socket() as probe, socket.socket() as after:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            try:
+                after.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 @dataclass(frozen=True, slots=True)

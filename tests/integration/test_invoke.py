@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from darkroom.settings import PROJECT_ROOT
-from tests.integration.conftest import free_port
+from tests.integration.conftest import engine_variables, free_port
 from tests.support import pictures
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def variables(running: Running) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
+        **engine_variables(),
         "DARKROOM_HOME": str(settings.home),
         "DARKROOM_INBOX": str(settings.inbox),
         "DARKROOM_PORT": str(settings.port),
@@ -97,19 +98,19 @@ def test_a_failing_function_prints_its_error_and_has_an_exit_code_of_its_own(run
     )
     assert done.returncode == 7
     assert done.stdout == ""
-    assert "tagger failed: KeyError: 'eventName'" in done.stderr
+    assert "tagger failed: KeyError: 's3'" in done.stderr
     assert 'File "lambda/pipeline/tagger.py", line' in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("invoke", "nobody"), 6, "There are: darkroom-tagger."),
+        (("invoke", "nobody"), 6, "darkroom-tagger."),
         (("invoke", "tagger", "--qualifier", "blue"), 6, "There is no function darkroom-tagger:blue"),
         (("invoke", "tagger", "--image", "no-such.jpg"), 6, "no file no-such.jpg"),
         (("invoke", "tagger", "--event", "-"), 2, "standard input, line 1, column 1"),
         (("invoke", "tagger", "--event", "-", "--image", "x"), 2, "exclude each other"),
-        (("debug", "nobody"), 6, "There are: darkroom-tagger."),
+        (("debug", "nobody"), 6, "darkroom-tagger."),
     ],
 )
 def test_a_users_mistake_is_a_sentence(

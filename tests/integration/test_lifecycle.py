@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from darkroom.settings import PROJECT_ROOT
-from tests.integration.conftest import Running, free_port
+from tests.integration.conftest import Running, engine_variables, free_port
 from tests.support import pictures
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Shell:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],
+            **engine_variables(),
             "DARKROOM_HOME": str(self.home),
             "DARKROOM_INBOX": str(self.inbox),
             "DARKROOM_PORT": str(self.port),
@@ -157,6 +158,7 @@ def test_tail_shows_each_image_once_as_it_is_tagged(running: Running) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONUNBUFFERED": "1",
+        **engine_variables(),
         "DARKROOM_HOME": str(running.environment.settings.home),
         "DARKROOM_INBOX": str(running.inbox),
         "DARKROOM_PORT": str(running.environment.settings.port),

@@ -29,7 +29,9 @@ from darkroom.engine.localstack.status import ContainerLog, container_status, fu
 from darkroom.engine.parts import ACCOUNT, client_environment, localstack_keeper_part, page_part, sync_part
 from darkroom.engine.session import LocalSession
 from darkroom.engine.supervision import PartStatus, Supervisor
-from darkroom.errors import EngineError
+from darkroom.engine.venvs import venvs_of
+from darkroom.errors import EngineError, NotRunningError
+from darkroom.rekognition.control import ANY_TOKEN
 from darkroom.settings import EngineName
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     import boto3
 
     from darkroom.engine.base import Report
+    from darkroom.engine.venvs import Venv
     from darkroom.settings import Settings
 
 ACCESS_KEY = "test"
@@ -96,7 +99,7 @@ class LocalStackEngine:
         self._check_rekognition(docker, compose)
         self.wait_ready()
         if not self.is_running():
-            keys = Keys("", "", ACCESS_KEY, ACCESS_KEY)
+            keys = Keys("", ANY_TOKEN, ACCESS_KEY, ACCESS_KEY)
             keys.write_credentials(self.layout.credentials)
             keys.write(self.layout.instance)
             self._supervisor.write(
@@ -191,6 +194,10 @@ class LocalStackEngine:
         }
 
     def session(self) -> boto3.Session:
+        if not self.layout.instance.exists():
+            raise NotRunningError(
+                "This environment is not up yet.", hint="Run `make up ENGINE=localstack` first."
+            )
         return LocalSession(
             endpoint=self.endpoint,
             region=self._settings.region,
@@ -202,6 +209,12 @@ class LocalStackEngine:
     def bucket(self) -> str:
         """The name that the template gives its bucket."""
         return f"{self._settings.stack}-{ACCOUNT}"
+
+    def functions_venv(self) -> Venv:
+        """What `darkroom debug` runs a function with, on the host."""
+        project = self._settings.project
+        chosen = self._settings.functions_python
+        return venvs_of(project, template=project / "template.yaml", functions_python=chosen)[1]
 
     def run_id(self) -> str:
         """Which start of LocalStack this is; another one has forgotten everything. Empty while it does not answer."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from darkroom.errors import DeployError
-from darkroom.operations.localstack_changes import must_recreate, refuse_unsupported
+from darkroom.errors import DeployError, UsageError
+from darkroom.operations.localstack_changes import Ignored, ignored_changes, refuse_unsupported, refuse_values
 from darkroom.settings import PROJECT_ROOT
 from darkroom.stack import Template
 
@@ -23,6 +23,9 @@ Resources:
     Properties:
       Description: !Sub "release ${Release}"
       Environment: {Variables: {MIN: !Ref Threshold}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties: {Policies: [{PolicyName: tagger}]}
   Logs:
     Type: AWS::Logs::LogGroup
     Properties:
@@ -35,9 +38,13 @@ Resources:
 """
 
 
-def changed(text: str = TEMPLATE, **values: str) -> tuple[str, ...]:
+def ignored(text: str, **values: str) -> Ignored:
     before, after = Template.parse(TEMPLATE), Template.parse(text)
-    return must_recreate((before, before.complete({})), (after, after.complete(values)))
+    return ignored_changes((before, before.complete({})), (after, after.complete(values)))
+
+
+def changed(text: str = TEMPLATE, **values: str) -> tuple[str, ...]:
+    return ignored(text, **values).real
 
 
 def test_nothing_changed_needs_nothing() -> None:
@@ -62,6 +69,29 @@ def test_changed_added_and_removed_resources_are_named() -> None:
     more = TEMPLATE + "  Queue: {Type: AWS::SQS::Queue}\n"
     assert changed(more) == ("Queue",)
     assert changed(TEMPLATE.replace("  Logs:", "  Journal:")) == ("Journal", "Logs")
+
+
+def test_a_permission_makes_no_difference_where_none_is_enforced_and_is_named_apart() -> None:
+    found = ignored(TEMPLATE.replace("PolicyName: tagger", "PolicyName: other"))
+    assert found == Ignored(real=(), permissions=("Role",))
+
+
+@pytest.mark.parametrize(
+    ("rules", "good", "bad"),
+    [
+        ("{Type: Number, MinValue: 0, MaxValue: 100}", "100", "101"),
+        ("{Type: Number}", "7", "seven"),
+        ("{Type: String, AllowedValues: [a, b]}", "a", "c"),
+        ('{Type: String, AllowedPattern: "[a-z]+"}', "ab", "ab1"),
+    ],
+)
+def test_a_value_that_the_template_forbids_is_refused_before_localstack_takes_it(
+    rules: str, good: str, bad: str
+) -> None:
+    template = Template.parse(f"Parameters: {{Size: {rules}}}\nResources: {{}}\n")
+    refuse_values(template, {"Size": good})
+    with pytest.raises(UsageError, match=f"Size={bad} is not allowed"):
+        refuse_values(template, {"Size": bad})
 
 
 def test_a_kind_that_localstack_would_only_pretend_to_make_is_refused_where_it_is_active() -> None:
