@@ -39,6 +39,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "deploy": ("promotion", "Deploy to AWS, prove it, and go back if that fails."),
     "rollback": ("promotion", "Deploy an earlier release again."),
     "deployments": ("promotion", "List what was deployed."),
+    "iam": ("iam", "Print who may do what on AWS, and the deployer's policy."),
     "sync": ("folder", "Upload a folder to a deployed environment, once."),
     "drift": ("upkeep", "Show what was changed past CloudFormation."),
     "destroy": ("upkeep", "Delete the stack on AWS; images and records stay."),

@@ -71,6 +71,11 @@ def test_stats_failed_redrive_and_rescan_work_from_afar(run: Any) -> None:
     assert json.loads(run("rescan", "--json"))["sent"] == 0
 
 
+def test_iam_spells_out_statements_and_the_deployers_policy(run: Any) -> None:
+    assert f"on arn:aws:s3:::{BUCKET}/uploads/*" in run("iam")
+    assert json.loads(run("iam", "--deployer"))["Statement"][0]["Sid"] == "WhoAmI"
+
+
 def test_open_prints_the_pages_address(run: Any) -> None:
     assert "/live/" in run("open", "--print")
 
