@@ -327,3 +327,28 @@ class CancelledTransactions:
             "CancellationReasons": [{"Code": self._reason}, *({"Code": "None"} for _ in range(others))],
             "ResponseMetadata": {"HTTPStatusCode": 400},
         }
+
+
+class ThrottledCalls:
+    """Within the `with` block: DynamoDB refuses some calls of a client, counted from 1, because it is throttled."""
+
+    def __init__(self, client: Any, numbers: set[int]) -> None:
+        self._events = client.meta.events
+        self._numbers = numbers
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        self._events.register("before-call.dynamodb.*", self._answer)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.unregister("before-call.dynamodb.*", self._answer)
+
+    def _answer(self, **_: Any) -> tuple[Any, dict[str, Any]] | None:
+        self.count += 1
+        if self.count not in self._numbers:
+            return None
+        return SimpleNamespace(status_code=400), {
+            "Error": {"Code": "ProvisionedThroughputExceededException", "Message": "slow down"},
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+        }
