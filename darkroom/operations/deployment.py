@@ -85,6 +85,10 @@ class LocalDeployment:
         preset = self._chosen()
         return {**local.parameters, **(preset.parameters if preset else {}), **self._overrides}
 
+    def given(self) -> dict[str, str]:
+        """What the deployment is given: `parameters`, and the addresses of this environment."""
+        return {**self._addresses(self.template().parameters), **self.parameters()}
+
     def values(self) -> dict[str, str]:
         """Every parameter of the template but those that the deployment sets itself."""
         template = self.template()
@@ -166,7 +170,7 @@ class LocalDeployment:
             session,
             stack_name=settings.stack,
             template=template,
-            parameters={**self._addresses(template.parameters), **self.parameters()},
+            parameters=self.given(),
             code_root=source.code,
             page_root=source.page,
             artefact_bucket=f"{settings.stack}-artefacts",

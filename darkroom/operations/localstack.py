@@ -101,7 +101,7 @@ class LocalStackDeployment:
             DeployError: LocalStack cannot make a resource, or CloudFormation refused.
         """
         template = self._local.template()
-        given = self._local.parameters()
+        given = self._local.given()
         values = template.complete({**dict.fromkeys(_CODE, ""), **given})
         refuse_values(template, given)
         refuse_unsupported(template, values)

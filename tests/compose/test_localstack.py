@@ -124,7 +124,7 @@ def test_every_command_works_as_on_the_embedded_engine(shell: Shell) -> None:
     assert [record["ImageID"] for record in records] == ["uploads/photo.jpg"]
     assert shell.json("show", "photo.jpg") == records[0]
     parts = {part["name"].partition(" ")[0]: part for part in shell.json("status")["parts"]}
-    assert set(parts) == {"localstack", "rekognition", "functions", "sync", "keeper"}
+    assert set(parts) == {"localstack", "rekognition", "functions", "page", "sync", "keeper"}
     assert all(part["state"] == "RUNNING" and part["memory_mb"] > 1 for part in parts.values()), parts
     assert shell.run("logs", "tagger", "-n", "50").stdout.count("REPORT RequestId") >= 1
     assert "uploaded uploads/photo.jpg" in shell.run("logs", "sync").stdout
