@@ -19,7 +19,7 @@ from tests.integration.conftest import running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page
 
     from tests.integration.conftest import Running
 
@@ -107,15 +107,24 @@ class Visit:
         context.set_default_timeout(15_000)
         self._contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: self._troubles.append(f"error: {error}"))
-        page.on("console", lambda said: said.type == "error" and self._troubles.append(said.text))
-        page.on(
-            "dialog", lambda dialog: self._troubles.append(f"a dialog: {dialog.message}") or dialog.dismiss()
-        )
+        page.on("pageerror", self._note_error)
+        page.on("console", self._note_console)
+        page.on("dialog", self._note_dialog)
         page.goto(open_at or self.address)
         if not open_at:
             page.locator("#search").wait_for()
         return page
+
+    def _note_error(self, error: Error) -> None:
+        self._troubles.append(f"error: {error}")
+
+    def _note_console(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self._troubles.append(said.text)
+
+    def _note_dialog(self, dialog: Dialog) -> None:
+        self._troubles.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
 
     def screenshot(self, page: Page, name: str) -> None:
         """Keep a picture of a screen."""
