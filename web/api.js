@@ -45,6 +45,7 @@ async function call(method, path, { query, body, signal } = {}) {
     await new Promise((resolve) => setTimeout(resolve, pause));
     answer = await once(method, url, body, signal);
   }
+  if (answer.status === 401) dispatchEvent(new Event("signed-out"));
   const content = await answer.json().catch(() => null);
   if (answer.ok && content !== null) return content;
   throw new ApiError(content?.title || content?.message || `The server answered ${answer.status}.`, answer.status);

@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "reset": ("environment", "Stop, and delete all state; the inbox stays."),
     "logs": ("environment", "Show the logs of parts and functions."),
     "open": ("page", "Open the page in the browser."),
+    "user": ("user", "Say who may sign in to the page."),
     "ls": ("records", "List the images with their labels."),
     "show": ("records", "Show one image's record."),
     "tail": ("records", "Follow images as they are tagged."),

@@ -268,6 +268,10 @@ class Environment:
         """Address of the page; empty where the stack has none."""
         return self.engine.page if remembered(self.layout.stack).api else ""
 
+    def user_pool(self) -> str:
+        """Id of the pool of the people who may sign in; empty where nobody does."""
+        return remembered(self.layout.stack).user_pool
+
     def variables(self) -> dict[str, str]:
         """What points an AWS SDK to this environment."""
         if not self.layout.credentials.exists():

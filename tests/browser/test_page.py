@@ -222,7 +222,7 @@ def test_names_and_labels_with_markup_are_text(visit: Visit, running: Running, t
 
 def test_everything_can_be_done_with_the_keyboard(visit: Visit) -> None:
     page = visit()
-    upload(page, CAT)
+    upload(page, CAT, COFFEE)
     page.get_by_label("Close the list of uploads").press("Enter")
     page.reload()
     expect(page.locator(".card:not(.ghost)").first).to_be_visible()

@@ -111,14 +111,8 @@ class Gateway:
         path, _, query = request.raw_path.partition("?")
         if path.startswith("/_darkroom/"):
             return await self._internal(request)
-        if guard.is_upload_form(method=request.method, path=path, query=query, headers=request.headers):
-            return await self._upload_form(request)
-        if guard.is_page(request.headers):
-            if guard.is_preflight(path=path, method=request.method, headers=request.headers):
-                return await self.engine.forward(request, self._body(request, 0))
-            refused = guard.from_page(query=query, method=request.method, headers=request.headers)
-            if refused is not None:
-                return self._refuse(request, refused)
+        if (answer := await self._without_signature(request, path, query)) is not None:
+            return answer
         caller = guard.caller(path=path, query=query, headers=request.headers)
         if isinstance(caller, Refusal):
             return self._refuse(request, caller)
@@ -130,6 +124,22 @@ class Gateway:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # an interim answer is none yet
         return await self._route(request, caller, body)
+
+    async def _without_signature(
+        self, request: web.BaseRequest, path: str, query: str
+    ) -> web.StreamResponse | None:
+        """The answer to what needs no signed header or URL, and to what the page may not send; None for the rest."""
+        guard, method, headers = self.guard, request.method, request.headers
+        if guard.is_public_keys(method=method, target=request.raw_path):
+            return await self.engine.forward(request, self._body(request, 0))
+        if guard.is_upload_form(method=method, path=path, query=query, headers=headers):
+            return await self._upload_form(request)
+        if not guard.is_page(headers):
+            return None
+        if guard.is_preflight(path=path, method=method, headers=headers):
+            return await self.engine.forward(request, self._body(request, 0))
+        refused = guard.from_page(query=query, method=method, headers=headers)
+        return None if refused is None else self._refuse(request, refused)
 
     def _refuse(self, request: web.BaseRequest, refused: Refusal) -> web.Response:
         self.refusals.note(request, refused)

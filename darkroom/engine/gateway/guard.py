@@ -53,6 +53,7 @@ _SINGLE = frozenset(
 _QUERY_KEYS = ("awsaccesskeyid", "signature", "signatureversion")
 _PAGE_METHODS = frozenset(("GET", "HEAD", "PUT", "POST"))
 """What a page does with presigned URLs and forms."""
+_PUBLIC_KEYS = re.compile(r"/[a-z]{2}(-[a-z]+)+-\d_[A-Za-z0-9]{1,55}/\.well-known/jwks\.json")
 _BUCKET = re.compile(r"/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?=/|$)")
 
 
@@ -158,6 +159,13 @@ class Guard:
         media_type = headers.get("Content-Type", "").lower()
         unsigned = "Authorization" not in headers and not query
         return method == "POST" and unsigned and media_type.startswith(MEDIA_TYPE) and _names_a_bucket(path)
+
+    def is_public_keys(self, *, method: str, target: str) -> bool:
+        """Whether the public keys of a user pool are asked for: everybody may, and the engine's API Gateway does.
+
+        https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
+        """
+        return method == "GET" and _PUBLIC_KEYS.fullmatch(target) is not None
 
     def form_caller(self, fields: Mapping[str, str]) -> Caller | Refusal:
         """The key that signs an upload form, or why there is none that counts.

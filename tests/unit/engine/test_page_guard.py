@@ -108,3 +108,21 @@ def test_the_pages_port_is_a_hundred_above_the_endpoints_unless_said_otherwise()
     assert Settings(port=4566).page == 4666
     assert Settings(port=4566, page_port=8080).page == 8080
     assert Settings(port=65500).page == 65400
+
+
+@pytest.mark.parametrize(
+    ("target", "public"),
+    [
+        ("/us-east-1_AbC123/.well-known/jwks.json", True),
+        ("/us-gov-west-1_AbC123/.well-known/jwks.json", True),
+        ("/us-east-1_AbC123/.well-known/openid-configuration", False),
+        ("/us-east-1_AbC123/.well-known/jwks.json?Action=CreateUser", False),
+        ("/bucket/.well-known/jwks.json", False),
+        ("/us-east-1_../_ministack/.well-known/jwks.json", False),
+    ],
+)
+def test_the_public_keys_of_a_user_pool_are_for_everybody_and_nothing_near_them(
+    target: str, public: bool
+) -> None:
+    assert AWS.is_public_keys(method="GET", target=target) is public
+    assert not AWS.is_public_keys(method="POST", target=target)
