@@ -5,7 +5,7 @@ import { barChart } from "./charts.js";
 import { button, h, icon, put, trouble } from "./dom.js";
 import { everyNowAndThen } from "./live.js";
 import { link } from "./route.js";
-import { moment, percent, photo } from "./show.js";
+import { moment, percent, sourceMark } from "./show.js";
 
 const SHOWN = 15;
 const BANDS = { 0: "under 80 %", 80: "80 to 90 %", 90: "90 to 99 %", 99: "99 % and more" };
@@ -82,11 +82,13 @@ export function alertsView(main) {
   return { update: () => true, unmount: () => {} };
 }
 
-function row(alert) {
-  const found = alert.found ?? [];
+function row({ id, fileName, record }) {
+  const name = record.Name ?? "Alert";
   return h("li", {},
-    alert.id ? h("a", { class: "thumb", href: link("pictures", { picture: alert.id }), "aria-label": `Show ${alert.fileName}` }, photo(alert.thumbnail)) : h("span", { class: "thumb" }, photo(null)),
-    h("div", { class: "words" }, h("strong", {}, found.map((each) => each.name).join(", ") || "Alert"),
-      h("span", {}, alert.fileName || alert.key), h("small", {}, moment(alert.at), found.length ? ` · ${found.map((each) => `${each.name} ${percent(each.confidence)}`).join(", ")}` : "")));
+    h("span", { class: "thumb" }, icon("warn")),
+    h("div", { class: "words" },
+      h("strong", {}, name, record.Confidence !== undefined ? ` ${percent(record.Confidence)}` : ""),
+      h("span", {}, fileName ?? ""),
+      h("small", {}, moment(record.DetectedAt), record.Rule ? ` · rule ${record.Rule}` : "", " ", sourceMark(record.Source))),
+    id ? h("a", { class: "button", href: link("pictures", { picture: id }) }, "Show the picture") : null);
 }
-

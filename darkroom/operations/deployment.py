@@ -36,6 +36,8 @@ class Deployed:
     """Parameters that the user set for this deployment, as `NAME=VALUE`."""
     api: str = ""
     """Id of the REST API that serves the page; empty where the template has none."""
+    page_origin: str = ""
+    """Origin of the pages that the bucket lets in; `*` for all."""
     user_pool: str = ""
     """Id of the user pool; empty where nobody signs in."""
     preset: str = ""
@@ -165,12 +167,13 @@ class LocalDeployment:
         settings = self._settings
         template = self.template()
         source = self.source()
+        parameters = self.given()
         report("checking the stack")
         deployment = deploy(
             session,
             stack_name=settings.stack,
             template=template,
-            parameters=self.given(),
+            parameters=parameters,
             code_root=source.code,
             page_root=source.page,
             artefact_bucket=f"{settings.stack}-artefacts",
@@ -187,7 +190,8 @@ class LocalDeployment:
             deployment.actions,
             overrides,
             outputs.api,
-            outputs.user_pool,
+            user_pool=outputs.user_pool,
+            page_origin=parameters.get("PageOrigin", ""),
             preset=self._preset,
             own_function=self._own() is not None,
         )
@@ -202,6 +206,7 @@ def remember(deployed: Deployed, path: Path) -> None:
         "api": deployed.api,
         "user_pool": deployed.user_pool,
         "sign_in": bool(deployed.user_pool),
+        "page_origin": deployed.page_origin,
         "preset": deployed.preset,
         "own_function": deployed.own_function,
     }
@@ -224,7 +229,8 @@ def remembered(path: Path) -> Deployed:
         (),
         tuple(found.get("overrides", ())),
         found.get("api", ""),
-        found.get("user_pool", ""),
+        user_pool=found.get("user_pool", ""),
+        page_origin=found.get("page_origin", ""),
         preset=found.get("preset", ""),
         own_function=found.get("own_function", False),
     )

@@ -17,6 +17,7 @@ from darkroom.engine.gateway.guard import Guard
 from darkroom.engine.gateway.keyring import Keyring
 from darkroom.engine.gateway.limits import BoundedServer
 from darkroom.engine.gateway.objects import EngineObjects
+from darkroom.engine.gateway.origins import PageOrigins
 from darkroom.engine.gateway.permissions import Permissions
 from darkroom.engine.gateway.sigv4 import Secret
 from darkroom.engine.gateway.space import Space
@@ -72,7 +73,7 @@ async def _serve(options: argparse.Namespace) -> int:
     objects = EngineObjects(options.engine_socket, root_key=keys.root_key, region=options.region)
     page_guard = PageGuard(options.page_port)
     gateway = Gateway(
-        guard=Guard.for_port(options.port, page_origin=page_guard.origin),
+        guard=Guard.for_port(options.port, origins=PageOrigins(page_guard.origin, layout.stack)),
         engine=Upstream(options.engine_socket),
         runtime=Upstream(options.runtime_socket),
         rekognition=Rekognition(fixtures=options.fixtures, source=objects, switch=switch),

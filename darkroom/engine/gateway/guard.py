@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, unquote
 from darkroom.engine.gateway.forms import MEDIA_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 +Credential=([^/,=\s]+)/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4_request, *"
@@ -85,21 +85,20 @@ class Guard:
 
     Attributes:
         hosts: allowed values of the Host header, with port.
-        origins: origins of pages that may call; empty unless the environment serves a page.
+        origins: origins of pages that may use presigned URLs and upload forms.
     """
 
     hosts: frozenset[str]
-    origins: frozenset[str] = frozenset()
+    origins: Container[str] = frozenset()
 
     @classmethod
-    def for_port(cls, port: int, *, page_origin: str | None = None) -> Guard:
+    def for_port(cls, port: int, *, origins: Container[str] = frozenset()) -> Guard:
         """
         Args:
             port: of the gateway.
-            page_origin: origin of the environment's own page.
+            origins: of pages that may use presigned URLs and forms.
         """
-        hosts = frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost"))
-        return cls(hosts, frozenset((page_origin,) if page_origin else ()))
+        return cls(frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost")), origins)
 
     def form(self, *, method: str, target: str, headers: Iterable[tuple[str, str]]) -> Refusal | None:
         """Refuse what could be read in two ways, and what no AWS API needs.
@@ -139,7 +138,8 @@ class Guard:
 
     def is_page(self, headers: Mapping[str, str]) -> bool:
         """Whether the environment's own page sends this."""
-        return headers.get("Origin") in self.origins
+        origin = headers.get("Origin")
+        return origin is not None and origin in self.origins
 
     def is_preflight(self, *, path: str, method: str, headers: Mapping[str, str]) -> bool:
         """Whether a browser asks what the page may send: S3 answers that by the bucket's CORS rules."""

@@ -9,7 +9,7 @@ from darkroom.engine.page.guard import PageGuard
 from darkroom.settings import Settings
 
 PAGE = PageGuard(4666)
-AWS = Guard.for_port(4566, page_origin=PAGE.origin)
+AWS = Guard.for_port(4566, origins=frozenset((PAGE.origin,)))
 HOST = {"Host": "127.0.0.1:4666"}
 OWN = {**HOST, "Origin": "http://127.0.0.1:4666", "Sec-Fetch-Site": "same-origin"}
 LINK = {**HOST, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
