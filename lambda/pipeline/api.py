@@ -92,7 +92,7 @@ def _build(environment: Mapping[str, str]) -> tuple[APIGatewayRestResolver, Page
     services = Services(
         catalogue,
         Pictures(catalogue, addresses),
-        UploadForms(addresses, max_bytes=settings.max_upload_bytes),
+        UploadForms(addresses, prefix=settings.upload_prefix, max_bytes=settings.max_upload_bytes),
         actions,
     )
     page = Page(

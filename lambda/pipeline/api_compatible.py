@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from pipeline.api_uploads import PREFIX, media_type, safe_path
+from pipeline.api_uploads import media_type, safe_path
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.api_addresses import Addresses
     from pipeline.api_pictures import Pictures
 
+PREFIX = "uploads/"
 FileName = Annotated[str, Query(min_length=1, max_length=512, pattern=r"^[^/\\]+$")]
 
 

@@ -8,6 +8,7 @@
 | `INDEX_TABLE_NAME` | table of the postings                                               | none    |
 | `STATISTICS_TABLE_NAME` | table of the counters                                          | none    |
 | `INDEX_SHARDS`     | over how many shards postings are spread                            | none    |
+| `TRIGGER_PREFIX`   | where uploads go; empty: `uploads/`                                 | empty   |
 | `TAGGER_ALIAS`     | ARN of the function that analyses images                            | none    |
 | `MIN_CONFIDENCE`   | what the tagger records at least (percent)                          | none    |
 | `MAX_UPLOAD_BYTES` | largest file that a form may upload                                 | none    |
@@ -54,6 +55,7 @@ class ApiSettings:
     statistics_table: str
     shards: int
     tagger_alias: str
+    upload_prefix: str
     min_confidence: float
     max_upload_bytes: int
     storage_url: str
@@ -77,6 +79,7 @@ class ApiSettings:
             statistics_table=reader.text("STATISTICS_TABLE_NAME"),
             shards=int(reader.number("INDEX_SHARDS", low=1, high=64, whole=True)),
             tagger_alias=reader.text("TAGGER_ALIAS"),
+            upload_prefix=environment.get("TRIGGER_PREFIX") or "uploads/",
             min_confidence=reader.number("MIN_CONFIDENCE", low=0, high=100),
             max_upload_bytes=int(reader.number("MAX_UPLOAD_BYTES", low=1, high=5 * 2**30, whole=True)),
             storage_url=_address(reader, environment, "STORAGE_URL"),

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.api_addresses import Addresses
     from pipeline.api_models import WantedFile, WantedUploads
 
-PREFIX = "uploads/"
 TYPES = {
     "image/jpeg": ("jpg", "jpeg", "jpe", "jfif"),
     "image/png": ("png",),
@@ -38,6 +37,7 @@ class UploadForms:
 
     Args:
         addresses: signs them.
+        prefix: what all keys begin with.
         max_bytes: size of the largest file.
         now: the clock.
     """
@@ -46,16 +46,18 @@ class UploadForms:
         self,
         addresses: Addresses,
         *,
+        prefix: str,
         max_bytes: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._addresses = addresses
+        self._prefix = prefix
         self._max_bytes = max_bytes
         self._now = now
 
     def make(self, wanted: WantedUploads) -> Uploads:
         """A form for each file, or why there is none."""
-        folder = f"{PREFIX}{self._now():%Y/%m/%d}/{secrets.token_hex(5)}"
+        folder = f"{self._prefix}{self._now():%Y/%m/%d}/{secrets.token_hex(5)}"
         uploads = [self._form(file, f"{folder}-{number}") for number, file in enumerate(wanted.files)]
         return Uploads(uploads=uploads, expires_in_seconds=FORM_SECONDS)
 

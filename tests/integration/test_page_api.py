@@ -91,9 +91,10 @@ def test_a_picture_is_uploaded_by_a_form_listed_found_and_shown(running: Running
     label = found["labels"][0]["name"]
     _, search = call(running, f"api/search?name={label.lower().replace(' ', '%20')}&limit=100")
     assert image in [each["id"] for each in search["images"]]
-    status, content, headers = send(
-        found["thumbnail"], headers={"Origin": running.environment.settings.page_origin}
-    )
+    origin = {"Origin": running.environment.settings.page_origin}
+    assert send(found["thumbnail"], headers=origin)[0] == 200
+    _, detail = call(running, f"api/images/{image}")
+    status, content, headers = send(detail["picture"], headers=origin)
     assert (status, content) == (200, pictures.jpeg(7))
     assert headers["Access-Control-Allow-Origin"] == running.environment.settings.page_origin
     assert headers["X-Content-Type-Options"] == "nosniff"

@@ -206,7 +206,7 @@ def build(module: Any, *records: dict[str, Any], **variables: str) -> Api:
         bucket=settings.bucket,
         tagger=settings.tagger_alias,
     )
-    forms = UploadForms(signer, max_bytes=settings.max_upload_bytes)
+    forms = UploadForms(signer, prefix=settings.upload_prefix, max_bytes=settings.max_upload_bytes)
     page = Page(
         WEB, config=module.page_config(settings), storage_origin=signer.origin, sign_in=settings.sign_in
     )
