@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
+
 from darkroom.errors import EngineError
 
 Report = Callable[[str], None]
@@ -143,10 +145,16 @@ def venvs_of(project: Path, *, template: Path, functions_python: Path | None) ->
 
 def ensure(venvs: tuple[Venv, ...], report: Report) -> bool:
     """Install what is missing, side by side. Returns whether anything was installed."""
-    missing = [venv for venv in venvs if not venv.is_ready()]
-    if not missing:
+    if all(venv.is_ready() for venv in venvs):
         return False
-    with ThreadPoolExecutor(max_workers=len(missing)) as pool:
-        for done in [pool.submit(venv.install, report) for venv in missing]:
-            done.result()
+    # another `up` of this checkout may be at it, with a state folder of its own: two would break each other's work
+    lock = venvs[0].folder.parent / "build" / "environments.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with filelock.FileLock(lock):
+        missing = [venv for venv in venvs if not venv.is_ready()]
+        if not missing:
+            return False
+        with ThreadPoolExecutor(max_workers=len(missing)) as pool:
+            for done in [pool.submit(venv.install, report) for venv in missing]:
+                done.result()
     return True

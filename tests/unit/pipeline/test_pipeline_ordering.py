@@ -76,7 +76,11 @@ def claim(position: Position, *, owner: str = "other", until_ms: int = NOW + 1) 
         (known(), Verdict.PROCEED),
         (known(at("05")), Verdict.DUPLICATE),
         (known(at("05"), settings="other"), Verdict.PROCEED),
-        (known(at("04")), Verdict.PROCEED),
+        (known(at("04", etag="old")), Verdict.PROCEED),
+        (
+            known(at("04")),
+            Verdict.DUPLICATE,
+        ),  # the same bytes once more, without versions: nothing new to pay for
         (known(at("06")), Verdict.OUTDATED),
         (known(at("06"), settings="other"), Verdict.OUTDATED),
         (known(claim=claim(at("05"))), Verdict.BUSY),
@@ -85,7 +89,7 @@ def claim(position: Position, *, owner: str = "other", until_ms: int = NOW + 1) 
         (known(claim=claim(at("04"))), Verdict.PROCEED),
         (known(claim=claim(at("06"))), Verdict.OUTDATED),
         (known(at("05"), claim(at("04"))), Verdict.DUPLICATE),
-        (known(at("04"), claim(at("05"))), Verdict.BUSY),
+        (known(at("04", etag="old"), claim(at("05"))), Verdict.BUSY),
     ],
 )
 def test_what_an_invocation_may_do(state: Known, verdict: Verdict) -> None:
