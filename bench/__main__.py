@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import bare, rekognition
+from bench import page as page_bars
 from bench.measure import PeakMemory, Report, console, family_memory_mb, machine, spread, until
 from bench.photographs import SIZE_BYTES, Photographs
 from darkroom.operations.environment import Environment
@@ -53,6 +54,7 @@ def main() -> None:
             _up_time(environment, report)
             _latency(environment, photographs, report, drops)
             _burst(environment, photographs, report, burst)
+            page_bars.measure(environment, photographs, report)
         finally:
             environment.down()
         rekognition.compare(report)

@@ -30,7 +30,7 @@ const short = (name) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_N
  * A bar chart. `rows`: `[{name, images, href?}]`; `slanted`: names stand at an angle under the bars.
  * Returns the element; the drawing comes in a moment.
  */
-export function barChart({ title, rows, unit = "pictures", slanted = true, note = "" }) {
+export function barChart({ title, rows, unit = "pictures", slanted = rows.length > 5, note = "" }) {
   const canvas = h("div", { class: "chart", "aria-hidden": "true" });
   const tip = h("div", { class: "tip", "aria-hidden": "true" });
   const card = h("section", { class: "chart-card" }, h("h2", {}, title), note && h("p", { class: "quiet" }, note), canvas, tip, table(title, rows, unit));
@@ -60,7 +60,7 @@ function options(UPlot, canvas, rows, { unit, slanted, tip }) {
     scales: { x: { time: false, range: [-0.6, rows.length - 0.4] }, y: { range: (_, __, most) => [0, Math.max(4, Math.ceil(most * 1.1))] } },
     cursor: { x: false, y: false, points: { show: false }, drag: { setScale: false } },
     axes: [
-      { stroke: colour("--muted"), font, grid: { show: false }, ticks: { show: false }, rotate: slanted ? -45 : 0, size: slanted ? 86 : 30,
+      { stroke: colour("--muted"), font, grid: { show: false }, ticks: { show: false }, rotate: slanted ? 45 : 0, size: slanted ? 86 : 30,
         splits: () => rows.map((_, at) => at), values: (_, at) => labelled(rows, at, slanted, canvas.clientWidth) },
       { stroke: colour("--muted"), font, grid, ticks: { show: false }, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 100000] },
     ],

@@ -8,7 +8,7 @@ import { link } from "./route.js";
 import { moment, percent, sourceMark } from "./show.js";
 
 const SHOWN = 15;
-const BANDS = { 0: "under 80 %", 80: "80 to 90 %", 90: "90 to 99 %", 99: "99 % and more" };
+const band = (least) => `${least} to ${Math.min(100, Number(least) + 10)} %`;
 const STATUSES = { TAGGED: "tagged", PARTIAL: "partly", FAILED: "failed" };
 
 /** The charts. */
@@ -41,20 +41,20 @@ function charts(counts) {
   const named = (rows, names) => rows.map((row) => ({ ...row, name: names[row.name] ?? row.name }));
   return [
     h("dl", { class: "tiles" },
-      tile("Pictures", counts.images), tile("Different labels", counts.labels.length, counts.labels.length >= 30 ? "at least" : ""),
+      tile("Pictures", counts.images), tile("Different labels", counts.labels.length, counts.labels.length >= 30 ? "+" : ""),
       tile("Failed", number("FAILED"), "", link("failures")), tile("Celebrities", counts.celebrities.length)),
     h("div", { class: "charts" },
       barChart({ title: "Most frequent labels", rows: linked(counts.labels, "label") }),
       barChart({ title: "Categories", rows: counts.categories.slice(0, SHOWN) }),
       barChart({ title: "Pictures over time", rows: counts.days, note: "By day of the upload (UTC)" }),
-      barChart({ title: "Confidence of labels", rows: named(counts.bands, BANDS), unit: "labels", slanted: false, note: "How sure the labels are that can be searched for" }),
+      barChart({ title: "Confidence of labels", rows: counts.bands.map((row) => ({ ...row, name: band(row.name) })), unit: "labels", slanted: false, note: "How sure the labels are that can be searched for" }),
       barChart({ title: "Outcomes", rows: named(counts.statuses, STATUSES), slanted: false }),
       counts.celebrities.length ? barChart({ title: "Celebrities", rows: linked(counts.celebrities, "celebrity") }) : null,
       counts.moderation.length ? barChart({ title: "Moderation", rows: linked(counts.moderation, "moderation") }) : null)];
 }
 
-function tile(name, number, before = "", href = "") {
-  const value = [before && h("small", {}, `${before} `), number.toLocaleString("en")];
+function tile(name, number, after = "", href = "") {
+  const value = number.toLocaleString("en") + after;
   return h("div", {}, h("dt", {}, name), h("dd", {}, href ? h("a", { href }, value) : value));
 }
 
@@ -90,5 +90,5 @@ function row({ id, fileName, record }) {
       h("strong", {}, name, record.Confidence !== undefined ? ` ${percent(record.Confidence)}` : ""),
       h("span", {}, fileName ?? ""),
       h("small", {}, moment(record.DetectedAt), record.Rule ? ` · rule ${record.Rule}` : "", " ", sourceMark(record.Source))),
-    id ? h("a", { class: "button", href: link("pictures", { picture: id }) }, "Show the picture") : null);
+    id ? h("a", { class: "button", href: link("pictures", { picture: id }) }, h("span", {}, "Show the picture")) : null);
 }

@@ -247,3 +247,13 @@ def test_without_it_a_call_of_the_api_fails(running: Running, role: Role, action
     with role.without(action):
         assert CALLS[action](running, image) in {403, 503}
     assert CALLS[action](running, image) in {200, 202, 204}
+
+
+def test_a_file_that_is_asked_for_again_is_the_same_with_the_same_headers(running: Running) -> None:
+    page = running.environment.engine.page
+    _, index, _ = send(page)
+    path = next(part for part in index.decode().split('"') if part.endswith("/app.js"))
+    first, again = send(page + path), send(page + path)
+    assert first[:2] == again[:2]
+    for name in ("Content-Type", "Content-Security-Policy", "Cache-Control", "X-Content-Type-Options"):
+        assert first[2][name] == again[2][name]

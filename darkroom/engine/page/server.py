@@ -21,6 +21,8 @@ from darkroom.engine.page.guard import API, PageGuard
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from multidict import CIMultiDict
+
     from darkroom.engine.gateway.guard import Refusal
     from darkroom.engine.gateway.upstream import Upstream
 
@@ -31,6 +33,7 @@ STAGE = "live"
 _API_ID = re.compile(r"[a-z0-9]{4,20}")
 _BODY_BYTES = 10_000_000
 """API Gateway's limit for a request: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html"""
+_KEPT_FILES = 100
 _SIGN_IN = ("/oauth2/authorize", "/oauth2/token", "/oauth2/login", "/login", "/logout")
 """Cognito's sign-in pages: on AWS a host of their own, here under the page's."""
 _STARTING = (
@@ -67,6 +70,7 @@ class PageServer:
     limits: Limits = field(default_factory=Limits)
     refusals: Refusals = field(default_factory=Refusals)
     _known: tuple[int, _Stack | None] = (0, None)
+    _kept: dict[str, tuple[CIMultiDict[str], bytes]] = field(default_factory=dict)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -82,16 +86,31 @@ class PageServer:
         if stack is None:
             return _starting(path)
         target = request.raw_path
+        if request.method == "GET" and (kept := self._kept.get(target)):
+            return web.Response(headers=kept[0], body=kept[1])
         if not (stack.sign_in and path in _SIGN_IN):
             target = f"/_aws/execute-api/{stack.api}/{STAGE}{target}"
         try:
             body = Body(request, limit_bytes=_BODY_BYTES, silence_s=self.limits.body_s)
-            return await self.engine.forward(request, body, path=target)
+            return self._keep(request, await self.engine.forward(request, body, path=target))
         except BodyError as error:
             return _answer(error.status, error.code, str(error))
         except UpstreamError as error:
             log.warning("%s %s: no answer: %s", request.method, path, error)
             return _starting(path)
+
+    def _keep(self, request: web.BaseRequest, answer: web.StreamResponse) -> web.StreamResponse:
+        """Keep what the function calls immutable, as a browser or a content delivery network does.
+
+        A page asks for fourteen files at once; without this each would be an invocation.
+        """
+        if not isinstance(answer, web.Response) or (request.method, answer.status) != ("GET", 200):
+            return answer
+        if "immutable" not in answer.headers.get("Cache-Control", ""):
+            return answer
+        if isinstance(answer.body, bytes) and len(self._kept) < _KEPT_FILES:
+            self._kept[request.raw_path] = (answer.headers.copy(), answer.body)
+        return answer
 
     def _stack(self) -> _Stack | None:
         """The deployed API; None while there is none. The file is read again when it has changed."""
@@ -102,6 +121,7 @@ class PageServer:
                 api = str(found.get("api", ""))
                 known = _Stack(api, bool(found.get("sign_in"))) if _API_ID.fullmatch(api) else None
                 self._known = (changed_ns, known)
+                self._kept.clear()  # the headers of the same files may be others now
         except (OSError, ValueError):
             return None
         return self._known[1]
