@@ -207,11 +207,6 @@ def recognise(operation: str) -> Call:
     return call
 
 
-def publish(role: AsRole) -> object:
-    topic = f"arn:aws:sns:us-east-1:{role.running.environment.settings.account}:darkroom-alerts"
-    return role.client("sns").publish(TopicArn=topic, Message="from a test of permissions")
-
-
 DIRECT: dict[str, Call] = {
     "rekognition:DetectFaces": recognise("detect_faces"),
     "rekognition:RecognizeCelebrities": recognise("recognize_celebrities"),
@@ -222,7 +217,6 @@ DIRECT: dict[str, Call] = {
     "s3:DeleteObject": delete_document,
     "dynamodb:DeleteItem": delete_posting,
     "sqs:SendMessage": send_message,
-    "sns:Publish": publish,
 }
 
 
