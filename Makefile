@@ -9,6 +9,10 @@ VENV := .venv
 DARKROOM := $(VENV)/bin/darkroom
 # One environment a worker; the files of the integration suite first, because they take longest.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+# one LocalStack in containers serves the whole suite
+ifeq ($(ENGINE),localstack)
+PARALLEL :=
+endif
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --no-input
 
 ifdef PORT
@@ -28,7 +32,7 @@ export DARKROOM_REKOGNITION := $(REKOGNITION)
 endif
 
 
-.PHONY: help up down status logs test test-contract test-browser test-compose test-long test-promotion gate plan deploy lint bench clean lock format
+.PHONY: help up down status logs test test-contract test-browser test-compose test-localstack test-long test-promotion gate plan deploy lint bench clean lock format
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -56,8 +60,11 @@ test-browser: $(VENV)/ready-dev ## the page in a real Chromium, and attacks on t
 	@scripts/chromium >/dev/null
 	@$(VENV)/bin/python -m pytest tests/browser $(PYTEST_ARGS)
 
-test-compose: $(VENV)/ready-dev ## Compose, and the integration tests on LocalStack (IMAGES=official|stand-in)
+test-compose: $(VENV)/ready-dev ## the Compose services in real containers (IMAGES=official|stand-in)
 	@IMAGES=$(or $(IMAGES),auto) scripts/test-compose $(PYTEST_ARGS)
+
+test-localstack: $(VENV)/ready-dev ## the integration tests on LocalStack in containers
+	@SUITE=localstack IMAGES=$(or $(IMAGES),auto) scripts/test-compose $(PYTEST_ARGS)
 
 test-long: $(VENV)/ready-dev ## fuzzing and other tests that take minutes
 	@$(VENV)/bin/python -m pytest tests/long $(PYTEST_ARGS)
