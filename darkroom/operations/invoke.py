@@ -158,6 +158,8 @@ def image_event(environment: Environment, image: str, report: Callable[[str], No
     path = Path(image)
     found = images.of_file(path, report) if path.is_file() else images.of_key(image)
     record = images.record(found.key) or {}
+    if "Settings" in record:  # else the same bytes with the same settings would not be analysed once more
+        environment.images().forget_settings(found.key)
     last = record.get("Sequencer")
     # LocalStack gives every event the same one: after a larger one no real upload would count any more
     constant = environment.engine.name is EngineName.LOCALSTACK

@@ -38,6 +38,20 @@ class Images:
         record = _record(TypeDeserializer(), answer.get("Item") or {})
         return record if is_record(record) else None
 
+    def forget_settings(self, key: str) -> None:
+        """Have a record count as made with other settings, so that the next event of its image analyses it again.
+
+        It goes on being the image's record until then.
+        """
+        self._client.update_item(
+            TableName=self._table,
+            Key={"ImageID": {"S": key}},
+            UpdateExpression="SET #settings = :asked",
+            ConditionExpression="attribute_exists(#status)",
+            ExpressionAttributeNames={"#settings": "Settings", "#status": "Status"},
+            ExpressionAttributeValues={":asked": {"S": "asked-again"}},
+        )
+
     def count_roughly(self) -> int:
         """How many records there are; on AWS as of some hours ago."""
         return int(self._client.describe_table(TableName=self._table)["Table"].get("ItemCount", 0))
