@@ -135,7 +135,7 @@ def test_a_very_long_picture_is_analysed_wider_than_its_preview() -> None:
     assert prepared.conversion.size == opened(prepared.conversion.content).size == (3200, 80)
 
 
-def test_a_heic_is_turned_by_its_own_transformation() -> None:
+def test_a_heic_is_converted_and_says_so() -> None:
     prepared = prepare(corpus.heic())
     assert prepared.conversion is not None
     assert (prepared.conversion.kind, prepared.conversion.reason) == (Kind.HEIC, Reason.FORMAT)
